@@ -7,6 +7,7 @@ from pydantic import Field
 
 from palmfolio_runtime.config import ConfigError, ServerConfig
 from palmfolio_scorer.engine.settings import EngineSettings
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.presets import preset_text
 from palmfolio_scorer.traits.registry import TraitConfigError
 from palmfolio_scorer.traitset import TraitSet, TraitSpec, parse_traits, read_traits
@@ -29,10 +30,19 @@ class ScorerConfig(ServerConfig):
     threads: int | None = Field(default=None, gt=0)
     """Torch's CPU threads; None leaves it to torch (one per core)."""
     engine: EngineSettings = EngineSettings()
+    model_roots: tuple[Path, ...] | None = None
+    """Folders that hold all models: one outside, also through `..` or a link, is not loaded. None
+    allows any folder that a trait names; installed model packages are always allowed."""
+    allow_hub: bool = False
+    """Whether a trait may name a model of the hub (`owner/name`), which is downloaded."""
     state_dir: Path | None = None
     """Where calibrations are kept; None turns `Calibrate` off."""
     stream_window: int = Field(default=2048, gt=0)
     """Samples of one `ScoreStream` at work at once."""
+
+    def model_places(self) -> ModelPlaces:
+        """Where models may come from."""
+        return ModelPlaces(self.model_roots, self.allow_hub)
 
     def trait_set(self) -> TraitSet:
         """The declared traits, not loaded yet.

@@ -43,7 +43,7 @@ class Scoring:
             torch.set_num_threads(self.config.threads)
         if self.config.state_dir:
             self.calibrations = CalibrationStore(self.config.state_dir / "calibrations.json")
-        models = ModelStore(resolve_device(self.config.device))
+        models = ModelStore(resolve_device(self.config.device), self.config.model_places())
         self.traits.load(models, self.calibrations)
         self._devices = sorted({model.device for model in models})
         for model in models:

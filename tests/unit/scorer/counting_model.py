@@ -9,8 +9,8 @@ import numpy.typing as npt
 from pydantic import BaseModel
 
 from palmfolio_scorer.engine import Engine, EngineSettings
-from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, Output
-from palmfolio_scorer.models.store import ModelStore
+from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, ModelOptions, Output
+from palmfolio_scorer.models.store import LoadedModel, ModelStore
 from palmfolio_scorer.normalisation import Identity
 from palmfolio_scorer.samples import Sample, SampleError
 from palmfolio_scorer.traits.base import ModelTrait
@@ -88,7 +88,7 @@ def engine_on(*models: DeviceModel, max_characters: int = 1000, **settings: int)
     """A running engine for models made by a test."""
     store = ModelStore("cpu")
     for i, model in enumerate(models):
-        store._models[i] = model
+        store._models[i] = LoadedModel(ModelOptions(model=str(i)), model)
     engine = Engine(EngineSettings(**settings), max_characters)  # type: ignore[arg-type]
     engine.start(store)
     return engine

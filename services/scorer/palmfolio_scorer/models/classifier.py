@@ -128,7 +128,7 @@ def _load(source: str, options: ModelOptions, dtype: str) -> tuple[Any, Any]:
         if has_score_head(config):
             return load_score_head_model(source, config, torch_dtype(dtype), hub), tokenizer
         model, report = AutoModelForSequenceClassification.from_pretrained(
-            source, dtype=torch_dtype(dtype), output_loading_info=True, **hub
+            source, dtype=torch_dtype(dtype), output_loading_info=True, use_safetensors=True, **hub
         )
     except TraitLoadError:
         raise

@@ -1,6 +1,7 @@
 """Sentence-transformers models: text in, embedding out."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from palmfolio_scorer.models.device import (
     resolve_dtype,
     torch_dtype,
 )
+from palmfolio_scorer.models.places import PICKLES
 from palmfolio_scorer.models.source import TraitLoadError, locate, model_revision
 from palmfolio_scorer.models.tokenising import LimitedTokeniser
 
@@ -27,7 +29,7 @@ class EmbeddingModel(DeviceModel):
     def __init__(self, options: ModelOptions, device: str) -> None:
         from sentence_transformers import SentenceTransformer
 
-        source = locate(options)
+        source = _without_pickles(locate(options), options.revision)
         self.device = device
         self.dtype = resolve_dtype(options.dtype, device)
         try:
@@ -36,7 +38,7 @@ class EmbeddingModel(DeviceModel):
                 device=device,
                 revision=options.revision,
                 trust_remote_code=options.trust_remote_code,
-                model_kwargs={"dtype": torch_dtype(self.dtype)},
+                model_kwargs={"dtype": torch_dtype(self.dtype), "use_safetensors": True},
             )
         except Exception as error:
             raise TraitLoadError(f"cannot load the model {options.model}: {error}") from error
@@ -71,3 +73,19 @@ class EmbeddingModel(DeviceModel):
     def release(self) -> None:
         """Gives cached device memory back."""
         release_cache(self.device)
+
+
+def _without_pickles(source: str, revision: str | None) -> str:
+    """A folder with the model's files but pickled ones, which sentence-transformers would read.
+
+    Raises:
+        TraitLoadError: the hub does not have it.
+    """
+    if Path(source).is_dir():
+        return source
+    from huggingface_hub import snapshot_download
+
+    try:
+        return snapshot_download(source, revision=revision, ignore_patterns=list(PICKLES))
+    except Exception as error:
+        raise TraitLoadError(f"cannot download the model {source}: {error}") from error

@@ -51,7 +51,11 @@ class LanguageModel(DeviceModel):
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(source, **hub)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, dtype=torch_dtype(self.dtype), output_loading_info=True, **hub
+                source,
+                dtype=torch_dtype(self.dtype),
+                output_loading_info=True,
+                use_safetensors=True,
+                **hub,
             )
             model, report = loaded
         except Exception as error:

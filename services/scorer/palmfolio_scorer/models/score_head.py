@@ -37,7 +37,7 @@ def load_score_head_model(
     if "weight" not in head:
         raise TraitLoadError(f"{source} has no score_head.weight: its rewards would be random")
     backbone, report = AutoModel.from_pretrained(
-        source, dtype=dtype, output_loading_info=True, **hub
+        source, dtype=dtype, output_loading_info=True, use_safetensors=True, **hub
     )
     if missing := sorted(report["missing_keys"]):
         raise TraitLoadError(f"{source} has no {', '.join(missing[:3])}")

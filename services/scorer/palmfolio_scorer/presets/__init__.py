@@ -1,4 +1,7 @@
-"""Trait files for tasks of the literature, by name."""
+"""Trait files for tasks of the literature, by name.
+
+Their models are hub ids: set `allow_hub: true`, or copy the file and name folders.
+"""
 
 from importlib.resources import files
 from pathlib import Path

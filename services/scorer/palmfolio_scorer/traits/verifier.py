@@ -48,7 +48,7 @@ class Verifier(TextTrait[VerifierOptions]):
 
     def load(self, models: ModelStore) -> None:
         """Loads what the check needs."""
-        self.check.load()
+        self.check.load(models.places)
 
     def identity(self) -> dict[str, Any]:
         """The check with its options, its code and its sources."""

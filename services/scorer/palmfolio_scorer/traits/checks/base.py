@@ -5,6 +5,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.samples import Sample
 
 
@@ -29,8 +30,8 @@ class Check(ABC, Generic[Options]):
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def load(self) -> None:
-        """Reads what the check needs.
+    def load(self, places: ModelPlaces) -> None:
+        """Reads what the check needs; `places` says where models may come from.
 
         Raises:
             TraitLoadError: it cannot be read.

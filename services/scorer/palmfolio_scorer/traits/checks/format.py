@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.samples import Sample, SampleError
 from palmfolio_scorer.traits.checks.base import Check, CheckOptions
 
@@ -51,7 +52,7 @@ class Format(Check[FormatOptions]):
     name = "format"
     options_type = FormatOptions
 
-    def load(self) -> None:
+    def load(self, places: ModelPlaces) -> None:
         """Compiles the pattern or the schema."""
         if self.options.pattern is not None:
             import regex

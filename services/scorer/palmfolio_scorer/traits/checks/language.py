@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.models.source import TraitLoadError
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.base import Check, CheckOptions
@@ -24,7 +25,7 @@ class Language(Check[LanguageOptions]):
     options_type = LanguageOptions
     _identifier: Any
 
-    def load(self) -> None:
+    def load(self, places: ModelPlaces) -> None:
         """Reads the model that comes with the library."""
         from py3langid.langid import (  # type: ignore[import-untyped]
             MODEL_DIR,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from palmfolio_scorer.models.base import ModelOptions
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.models.source import TraitLoadError, locate
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.base import Check, CheckOptions
@@ -31,13 +32,15 @@ class Length(Check[LengthOptions]):
     _tokenizer: Any = None
     _unknown: str | None = None
 
-    def load(self) -> None:
+    def load(self, places: ModelPlaces) -> None:
         """Loads the tokeniser where the unit needs one."""
         if self.options.unit == "characters":
             return
         from tokenizers import Tokenizer
 
-        path = Path(locate(ModelOptions(model=self.options.tokenizer))) / "tokenizer.json"
+        source = ModelOptions(model=self.options.tokenizer)
+        places.check(source)
+        path = Path(locate(source)) / "tokenizer.json"
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:

@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.base import Check, CheckOptions
 
@@ -23,7 +24,7 @@ class Profanity(Check[ProfanityOptions]):
     options_type = ProfanityOptions
     _filter: Any
 
-    def load(self) -> None:
+    def load(self, places: ModelPlaces) -> None:
         """Reads the word list."""
         from better_profanity import Profanity as Filter  # type: ignore[import-untyped]
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Literal
 
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.models.source import TraitLoadError
 from palmfolio_scorer.samples import Sample, SampleError
 from palmfolio_scorer.traits.checks.base import Check, CheckOptions
@@ -30,7 +31,7 @@ class Readability(Check[ReadabilityOptions]):
     options_type = ReadabilityOptions
     _formula: Callable[[str], float]
 
-    def load(self) -> None:
+    def load(self, places: ModelPlaces) -> None:
         """Finds the formula, and the dictionary where it needs one."""
         import textstat  # type: ignore[import-untyped]
 

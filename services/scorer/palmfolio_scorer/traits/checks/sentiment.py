@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.base import Check, CheckOptions
 
@@ -29,7 +30,7 @@ class Sentiment(Check[SentimentOptions]):
     options_type = SentimentOptions
     _analyser: Any
 
-    def load(self) -> None:
+    def load(self, places: ModelPlaces) -> None:
         """Reads VADER's lexicon."""
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
 

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from palmfolio.types import BaseModel as BaseModel
     from palmfolio.types import BuildEvent as BuildEvent
     from palmfolio.types import BuildStage as BuildStage
+    from palmfolio.types import Calibration as Calibration
+    from palmfolio.types import CalibrationMethod as CalibrationMethod
     from palmfolio.types import Candidate as Candidate
     from palmfolio.types import Certificate as Certificate
     from palmfolio.types import Certification as Certification
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from palmfolio.types import SampleAnswer as SampleAnswer
     from palmfolio.types import SampleStatus as SampleStatus
     from palmfolio.types import SamplingConfig as SamplingConfig
+    from palmfolio.types import ScoredSample as ScoredSample
     from palmfolio.types import Selection as Selection
     from palmfolio.types import SelectionMethod as SelectionMethod
     from palmfolio.types import ServerInfo as ServerInfo
@@ -105,6 +108,8 @@ __all__ = [
     "Build",
     "BuildEvent",
     "BuildStage",
+    "Calibration",
+    "CalibrationMethod",
     "Cancelled",
     "Candidate",
     "Certificate",
@@ -150,6 +155,7 @@ __all__ = [
     "SampleAnswer",
     "SampleStatus",
     "SamplingConfig",
+    "ScoredSample",
     "Selection",
     "SelectionMethod",
     "ServerFault",

@@ -160,7 +160,11 @@ def _decode_trait(message: scorer_pb2.Trait) -> values.Trait:
     fields = {
         field.name: getattr(message, field.name) for field in dataclasses.fields(values.Trait)
     }
-    return values.Trait(**{**fields, "name": message.name.removeprefix("traits/")})
+    fields |= {
+        "name": message.name.removeprefix("traits/"),
+        "provenance": dict(message.provenance),
+    }
+    return values.Trait(**fields)
 
 
 _SPECIAL: dict[type, Callable[[Any], Any]] = {

@@ -1,6 +1,8 @@
 """Rewards and failures as messages."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import grpc
 import numpy as np
@@ -22,7 +24,18 @@ def trait_message(served: ServedTrait) -> scorer_pb2.Trait:
         description=served.spec.description,
         normalisation=served.normalisation.describe(),
         failure=served.failure,
+        model=str(served.spec.options.get("model", "")),
+        provenance={} if served.failure else dict(_flat(served.provenance())),
     )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves by dotted name; the trait's own without a prefix."""
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            yield from _flat(item, "" if name == "trait" else f"{prefix}{name}.")
+        elif item is not None:
+            yield prefix + name, item if isinstance(item, str) else json.dumps(item)
 
 
 def reward_matrix(

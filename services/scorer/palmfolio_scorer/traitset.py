@@ -111,22 +111,31 @@ class ServedTrait:
                 if part.failure:
                     raise TraitLoadError(f"its part {part.name}: {part.failure}")
             self.trait.load(models)
-            self.raw_identity = self._raw_identity()
-            if calibrations:
-                self.fitted = calibrations.find(self.name, self.raw_identity)
-            self.version = self.version_with(self.normalisation)
+            self.settle(calibrations)
             self.failure = ""
         except Exception as error:
             self.failure = str(error) or type(error).__name__
             _log.error("trait failed to load", trait=self.name, reason=self.failure)
 
+    def settle(self, calibrations: CalibrationStore | None) -> None:
+        """Takes the normalisation that is stored for the raw rewards as they are, and fixes the
+        version. After loading, its parts before itself.
+        """
+        self.raw_identity = self._raw_identity()
+        self.fitted = calibrations.find(self.name, self.raw_identity) if calibrations else None
+        self.version = self.version_with(self.normalisation)
+
     def version_with(self, normalisation: Normalisation) -> str:
         """The version the trait has under a normalisation. After loading."""
         return digest({"raw": self.raw_identity, "normalisation": normalisation.identity()}, 16)
 
-    def _raw_identity(self) -> str:
+    def provenance(self) -> dict[str, Any]:
+        """What the version is made of beside the normalisation, as JSON. After loading."""
         parts = {part.name: part.version for part in self.parts}
-        return digest({"trait": self.trait.identity(), "parts": parts}, 16)
+        return {"trait": self.trait.identity(), "parts": parts}
+
+    def _raw_identity(self) -> str:
+        return digest(self.provenance(), 16)
 
 
 class TraitSet:
@@ -171,16 +180,14 @@ class TraitSet:
             served = self._served[name]
             served.load(models, calibrations)
 
-    def calibrate(self, served: ServedTrait, normalisation: Normalisation) -> None:
-        """Gives a trait another normalisation: its version and its composites' change."""
-        served.fitted = normalisation
+    def recalibrate(self, calibrations: CalibrationStore) -> None:
+        """Gives every loaded trait what is stored for it by now: versions follow, and those of the
+        composites that are made of it.
+        """
         for name in self._order:
-            trait = self._served[name]
-            if not trait.failure:
-                if trait.raw_identity != (identity := trait._raw_identity()):
-                    # What was fitted to a composite belongs to its parts as they were.
-                    trait.raw_identity, trait.fitted = identity, None
-                trait.version = trait.version_with(trait.normalisation)
+            served = self._served[name]
+            if not served.failure:
+                served.settle(calibrations)
 
     def failures(self) -> list[str]:
         """Why traits cannot be scored, one line each."""

@@ -134,6 +134,15 @@ def test_traits_are_listed_in_pages(scorer: ScorerProcess) -> None:
         assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_a_trait_says_what_its_version_is_made_of(scorer: ScorerProcess) -> None:
+    relevance, brevity, _ = scorer.stub.ListTraits(scorer_pb2.ListTraitsRequest()).traits
+    assert relevance.model and not brevity.model
+    made_of = dict(relevance.provenance)
+    assert made_of["kind"] == "embedding_similarity" and made_of["model_revision"]
+    assert made_of["options.dtype"] == "float32"
+    assert brevity.provenance["check"] == "length"
+
+
 def test_server_info_reports_limits_and_devices(scorer: ScorerProcess) -> None:
     info = scorer.info()
     assert info.service == "scorer" and info.readiness.ready

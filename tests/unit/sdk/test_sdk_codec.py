@@ -17,6 +17,7 @@ MESSAGES = {
     types.ServerInfo: types_pb2.ServerInfo,
     types.Trait: scorer_pb2.Trait,
     types.Sample: scorer_pb2.Sample,
+    types.Calibration: scorer_pb2.CalibrateResponse,
     types.PromptSet: types_pb2.PromptSet,
     types.GrpoConfig: trainer_pb2.GrpoConfig,
     types.SamplingConfig: trainer_pb2.SamplingConfig,
@@ -51,6 +52,7 @@ MESSAGES = {
     types.Selection: selector_pb2.SelectPortfolioResponse,
 }
 ENUMS = {
+    types.CalibrationMethod: scorer_pb2.CalibrationMethod,
     types.PolicyState: trainer_pb2.PolicyState,
     types.FinishReason: trainer_pb2.FinishReason,
     types.PortfolioState: selector_pb2.PortfolioState,

@@ -6,7 +6,15 @@ and an unset optional field is None.
 """
 
 from palmfolio.types.common import BaseModel, Failure, PromptSet, Readiness, ServerInfo, Weights
-from palmfolio.types.scorer import Rewards, Sample, SampleStatus, Trait
+from palmfolio.types.scorer import (
+    Calibration,
+    CalibrationMethod,
+    Rewards,
+    Sample,
+    SampleStatus,
+    ScoredSample,
+    Trait,
+)
 from palmfolio.types.selector import (
     AdaptiveStrategy,
     Baselines,
@@ -58,6 +66,8 @@ __all__ = [
     "Baselines",
     "BuildEvent",
     "BuildStage",
+    "Calibration",
+    "CalibrationMethod",
     "Candidate",
     "Certificate",
     "Certification",
@@ -91,6 +101,7 @@ __all__ = [
     "SampleAnswer",
     "SampleStatus",
     "SamplingConfig",
+    "ScoredSample",
     "Selection",
     "SelectionMethod",
     "ServerInfo",

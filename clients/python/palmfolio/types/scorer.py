@@ -1,8 +1,22 @@
 """What the scorer's calls carry."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from palmfolio.types.common import Failure
+
+
+class CalibrationMethod(StrEnum):
+    """How a normalisation is fitted."""
+
+    UNSPECIFIED = "unspecified"
+    MINMAX = "minmax"
+    """Linear between the samples' extremes, or their tail quantiles."""
+    QUANTILE = "quantile"
+    """The samples' distribution function."""
+    SIGMOID = "sigmoid"
+    """The logistic function through the samples' quartiles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +29,10 @@ class Trait:
     description: str = ""
     normalisation: str = ""
     failure: str = ""
+    model: str = ""
+    """As the trait's declaration names it; empty for a trait without one."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What the version is made of beside the normalisation, for example `options.template`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +73,36 @@ class Rewards:
     """N rows of d rewards in [0, 1]."""
     statuses: tuple[SampleStatus, ...]
     """N statuses."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSample:
+    """One sample of a `score_stream`, with its rewards on d traits.
+
+    A reward that could not be computed is NaN, and `status` says why; it is never zero.
+    """
+
+    sample: Sample
+    traits: tuple[str, ...]
+    """The d traits."""
+    trait_versions: tuple[str, ...]
+    """Rewards of different versions do not compare: they change when a trait is calibrated, or the
+    scorer restarted with other traits."""
+    raw: tuple[float, ...]
+    """d rewards as the traits computed them."""
+    normalised: tuple[float, ...]
+    """d rewards in [0, 1]."""
+    status: SampleStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A normalisation that was fitted to samples."""
+
+    trait: Trait
+    """With its new version and normalisation."""
+    previous_version: str
+    scored_samples: int
+    """Samples that had a raw reward: what the normalisation is fitted to."""
+    raw_quantiles: tuple[float, ...]
+    """Quantiles 0, 0.25, 0.5, 0.75 and 1 of their raw rewards."""

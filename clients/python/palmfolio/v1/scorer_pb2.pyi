@@ -56,12 +56,34 @@ class Trait(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ProvenanceEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     NORMALISATION_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`traits/{name}`."""
     kind: _builtins.str
@@ -74,6 +96,15 @@ class Trait(_message.Message):
     """How raw rewards become normalised ones, for example `minmax(0, 200)`."""
     failure: _builtins.str
     """Empty when the trait can be scored; otherwise why it cannot."""
+    model: _builtins.str
+    """The model as the trait's declaration names it; empty for a trait without one."""
+    @_builtins.property
+    def provenance(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the version is made of beside the normalisation: options such as `options.template`, the
+        digest of the model's files, versions of code and of a composite's parts. Texts as they are,
+        other values as JSON. Empty while the trait cannot be scored.
+        """
+
     def __init__(
         self,
         *,
@@ -83,10 +114,12 @@ class Trait(_message.Message):
         description: _builtins.str = ...,
         normalisation: _builtins.str = ...,
         failure: _builtins.str = ...,
+        model: _builtins.str = ...,
+        provenance: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "failure", b"failure", "kind", b"kind", "name", b"name", "normalisation", b"normalisation", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "failure", b"failure", "kind", b"kind", "model", b"model", "name", b"name", "normalisation", b"normalisation", "provenance", b"provenance", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

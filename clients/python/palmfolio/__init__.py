@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from palmfolio.types import Certification as Certification
     from palmfolio.types import Completion as Completion
     from palmfolio.types import ConfidenceBound as ConfidenceBound
+    from palmfolio.types import DeviceMemory as DeviceMemory
     from palmfolio.types import Evaluation as Evaluation
     from palmfolio.types import EvaluationImport as EvaluationImport
     from palmfolio.types import ExplicitStrategy as ExplicitStrategy
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from palmfolio.types import GridStrategy as GridStrategy
     from palmfolio.types import GrpoConfig as GrpoConfig
     from palmfolio.types import ImportedEvaluation as ImportedEvaluation
+    from palmfolio.types import LoadedModel as LoadedModel
     from palmfolio.types import Optimality as Optimality
     from palmfolio.types import Plan as Plan
     from palmfolio.types import PlannedGuarantee as PlannedGuarantee
@@ -119,6 +121,7 @@ __all__ = [
     "ConfidenceBound",
     "ConfigurationError",
     "DeadlineExceeded",
+    "DeviceMemory",
     "Evaluation",
     "EvaluationImport",
     "ExplicitStrategy",
@@ -132,6 +135,7 @@ __all__ = [
     "GrpoConfig",
     "ImportedEvaluation",
     "InvalidArgument",
+    "LoadedModel",
     "NotFound",
     "Operation",
     "Optimality",

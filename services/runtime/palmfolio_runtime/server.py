@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import grpc
 from grpc import aio
@@ -45,8 +45,20 @@ class Service(Protocol):
         """Releases what `start` took. Called after the last call has ended."""
 
 
+@runtime_checkable
+class Reloadable(Protocol):
+    """A service that reads its configuration anew when it gets SIGHUP."""
+
+    async def reload(self) -> None:
+        """Takes the new configuration, or keeps the old one. Called after `start`, one call at a
+        time; signals that come meanwhile are answered by one more.
+        """
+
+
 def run(service: Service, config: ServerConfig) -> None:
     """Serves until SIGTERM or SIGINT; a second signal stops at once. Exits the process on failure.
+
+    SIGHUP makes a `Reloadable` service reload.
 
     Health: the service `""` is SERVING as soon as the process listens; the service's own name is
     SERVING while `not_ready` is empty.
@@ -62,6 +74,9 @@ def run(service: Service, config: ServerConfig) -> None:
 async def _serve(service: Service, config: ServerConfig) -> None:
     stop = asyncio.Event()
     _stop_on_signals(stop)
+    hangup = asyncio.Event()
+    if isinstance(service, Reloadable):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     server = aio.server(
         interceptors=[CallInterceptor(config.tokens)], options=server_options(config.limits)
     )
@@ -90,9 +105,12 @@ async def _serve(service: Service, config: ServerConfig) -> None:
     try:
         if not stop.is_set():
             await starting
-            watching = asyncio.create_task(_report_readiness(service, health))
+            watching = [asyncio.create_task(_report_readiness(service, health))]
+            if isinstance(service, Reloadable):
+                watching.append(asyncio.create_task(_reload_when_told(service, hangup)))
             await stopping
-            watching.cancel()
+            for task in watching:
+                task.cancel()
     finally:
         log.info("stopping", drain_seconds=config.drain_seconds)
         await health.enter_graceful_shutdown()
@@ -112,6 +130,17 @@ async def _report_readiness(service: Service, health: HealthServicer) -> None:
             log.info("readiness", ready=not reasons, reasons=reasons)
             reported = reasons
         await asyncio.sleep(_READINESS_SECONDS)
+
+
+async def _reload_when_told(service: Reloadable, told: asyncio.Event) -> None:
+    while True:
+        await told.wait()
+        told.clear()
+        log.info("reloading")
+        try:
+            await service.reload()
+        except Exception:
+            log.exception("the reload failed")
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:
@@ -150,4 +179,4 @@ def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
     )
 
 
-__all__ = ["Service", "run"]
+__all__ = ["Reloadable", "Service", "run"]

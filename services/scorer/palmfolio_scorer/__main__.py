@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from palmfolio_runtime.config import ConfigError, load_config
@@ -18,8 +19,9 @@ def main() -> int:
     parser.add_argument("--config", type=Path, help="a YAML file; see ScorerConfig")
     arguments = parser.parse_args()
     try:
-        config = load_config(ScorerConfig, arguments.config)
-        service = ScorerService(config)
+        reread = partial(load_config, ScorerConfig, arguments.config)
+        config = reread()
+        service = ScorerService(config, reread)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

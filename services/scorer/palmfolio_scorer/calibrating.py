@@ -62,7 +62,7 @@ async def calibrate(
             scoring.calibrations.save,
             *(served.name, served.raw_identity, fitted, request.request_id, body),
         )
-        scoring.traits.calibrate(served, fitted)
+        scoring.recalibrate()
     return scorer_pb2.CalibrateResponse(
         trait=reply,
         previous_version=previous,

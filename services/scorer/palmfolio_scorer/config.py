@@ -6,11 +6,16 @@ from typing import ClassVar
 from pydantic import Field
 
 from palmfolio_runtime.config import ConfigError, ServerConfig
+from palmfolio_runtime.logs import get_logger
 from palmfolio_scorer.engine.settings import EngineSettings
 from palmfolio_scorer.models.places import ModelPlaces
 from palmfolio_scorer.presets import preset_text
 from palmfolio_scorer.traits.registry import TraitConfigError
 from palmfolio_scorer.traitset import TraitSet, TraitSpec, parse_traits, read_traits
+
+_log = get_logger(__name__)
+
+_RELOADED = ("traits", "traits_file", "preset", "model_roots", "allow_hub")
 
 
 class ScorerConfig(ServerConfig):
@@ -43,6 +48,22 @@ class ScorerConfig(ServerConfig):
     def model_places(self) -> ModelPlaces:
         """Where models may come from."""
         return ModelPlaces(self.model_roots, self.allow_hub)
+
+    def with_traits_of(self, newer: "ScorerConfig") -> "ScorerConfig":
+        """This configuration with what a reload takes from a newer one; the rest needs a restart.
+
+        Every key that says something of traits is taken: `traits`, `traits_file`, `preset`,
+        `model_roots` and `allow_hub`.
+        """
+        taken = {name: getattr(newer, name) for name in _RELOADED}
+        ignored = [
+            name
+            for name in type(self).model_fields
+            if name not in _RELOADED and getattr(self, name) != getattr(newer, name)
+        ]
+        if ignored:
+            _log.warning("these keys need a restart", keys=ignored)
+        return self.model_copy(update=taken)
 
     def trait_set(self) -> TraitSet:
         """The declared traits, not loaded yet.

@@ -1,6 +1,6 @@
 """The scorer as the runtime runs it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from grpc import aio
 
@@ -15,12 +15,15 @@ class ScorerService:
 
     names: Sequence[str] = (scorer_pb2.DESCRIPTOR.services_by_name["Scorer"].full_name,)
 
-    def __init__(self, config: ScorerConfig) -> None:
-        """
+    def __init__(
+        self, config: ScorerConfig, reread: Callable[[], ScorerConfig] | None = None
+    ) -> None:
+        """`reread` reads the configuration again, for a reload.
+
         Raises:
             ConfigError: the traits are declared wrongly.
         """
-        self._scoring = Scoring(config)
+        self._scoring = Scoring(config, reread)
 
     def register(self, server: aio.Server) -> None:
         """Adds the servicer."""
@@ -29,6 +32,10 @@ class ScorerService:
     async def start(self) -> None:
         """Loads the traits."""
         await self._scoring.start()
+
+    async def reload(self) -> None:
+        """Takes the traits of the configuration as it is now, or keeps the old ones."""
+        await self._scoring.reload()
 
     def not_ready(self) -> Sequence[str]:
         """Why the scorer does not take work."""

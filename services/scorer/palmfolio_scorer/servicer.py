@@ -18,7 +18,7 @@ from palmfolio_scorer.engine.admission import QueueFullError
 from palmfolio_scorer.replies import reward_matrix, trait_message
 from palmfolio_scorer.scoring import Scoring
 from palmfolio_scorer.streaming import pipelined
-from palmfolio_scorer.traitset import ServedTrait
+from palmfolio_scorer.traitset import ServedTrait, TraitSet
 
 _PAGE = 100
 
@@ -55,12 +55,13 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
     ) -> scorer_pb2.ScoreResponse:
         """Scores a batch; a bad sample carries its own status."""
         self._check_size("samples", len(request.samples))
-        traits = self._requested(request.traits)
-        self._check_ready()
-        try:
-            rewards = await self._score(request, traits, context)
-        except QueueFullError as error:
-            raise resource_exhausted(str(error), error.retry_after_seconds) from error
+        with self._scoring.hold() as known:
+            traits = _requested(known, request.traits)
+            self._check_ready()
+            try:
+                rewards = await self._score(request, traits, context)
+            except QueueFullError as error:
+                raise resource_exhausted(str(error), error.retry_after_seconds) from error
         return scorer_pb2.ScoreResponse(rewards=rewards)
 
     async def ScoreStream(  # type: ignore[override]
@@ -69,28 +70,30 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
         """Scores a stream; waits for room where `Score` would refuse."""
         self._check_ready()
         traits: list[ServedTrait] = []
+        with self._scoring.hold() as known:
 
-        async def answer(call: ScoreCall) -> scorer_pb2.ScoreStreamResponse:
-            self._check_size("items", len(call.samples))
-            if not traits:
-                traits.extend(self._requested(call.traits))
-            rewards = await self._score(call, traits, context)
-            return scorer_pb2.ScoreStreamResponse(ids=call.ids, rewards=rewards)
+            async def answer(call: ScoreCall) -> scorer_pb2.ScoreStreamResponse:
+                self._check_size("items", len(call.samples))
+                if not traits:
+                    traits.extend(_requested(known, call.traits))
+                rewards = await self._score(call, traits, context)
+                return scorer_pb2.ScoreStreamResponse(ids=call.ids, rewards=rewards)
 
-        async for response in pipelined(requests, answer, self._scoring.config.stream_window):
-            yield response
+            async for response in pipelined(requests, answer, self._scoring.config.stream_window):
+                yield response
 
     async def Calibrate(
         self, request: scorer_pb2.CalibrateRequest, context: Context
     ) -> scorer_pb2.CalibrateResponse:
         """Fits a trait's normalisation to samples."""
         self._check_size("samples", len(request.samples), least=MIN_SAMPLES)
-        served = self._trait(request.trait, "trait")
-        self._check_ready()
-        try:
-            return await calibrate(self._scoring, served, request)
-        except QueueFullError as error:
-            raise resource_exhausted(str(error), error.retry_after_seconds) from error
+        with self._scoring.hold() as known:
+            served = _trait(known, request.trait, "trait")
+            self._check_ready()
+            try:
+                return await calibrate(self._scoring, served, request)
+            except QueueFullError as error:
+                raise resource_exhausted(str(error), error.retry_after_seconds) from error
 
     async def _score(
         self, call: ScoreCall, traits: Sequence[ServedTrait], context: Context
@@ -105,32 +108,6 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
         limit = self._scoring.config.limits.max_samples
         if not least <= count <= limit:
             raise invalid_argument((field, f"has {count} samples; {least} to {limit} are allowed"))
-
-    def _trait(self, name: str, field: str) -> ServedTrait:
-        served = self._scoring.traits.get(name.removeprefix("traits/"))
-        if served is None:
-            known = ", ".join(self._scoring.traits.names())
-            raise invalid_argument((field, f"{name!r} is no trait of this scorer: {known}"))
-        return served
-
-    def _requested(self, names: Sequence[str]) -> list[ServedTrait]:
-        """The traits a request names; every trait when it names none."""
-        if not names:
-            return list(self._scoring.traits)
-        traits: list[ServedTrait] = []
-        wrong: list[tuple[str, str]] = []
-        for i, name in enumerate(names):
-            served = self._scoring.traits.get(name.removeprefix("traits/"))
-            if served is None:
-                known = ", ".join(self._scoring.traits.names())
-                wrong.append((f"traits[{i}]", f"{name!r} is no trait of this scorer: {known}"))
-            elif served in traits:
-                wrong.append((f"traits[{i}]", f"{name!r} is named twice"))
-            else:
-                traits.append(served)
-        if wrong:
-            raise invalid_argument(*wrong)
-        return traits
 
     def _check_ready(self) -> None:
         if not self._scoring.started:
@@ -159,6 +136,36 @@ def register(scoring: Scoring, server: aio.Server) -> None:
     name = scorer_pb2.DESCRIPTOR.services_by_name["Scorer"].full_name
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
     scorer_pb2_grpc.add_ScorerServicer_to_server(servicer, server)
+
+
+def _trait(known: TraitSet, name: str, field: str) -> ServedTrait:
+    served = known.get(name.removeprefix("traits/"))
+    if served is None:
+        raise invalid_argument((field, _unknown(known, name)))
+    return served
+
+
+def _requested(known: TraitSet, names: Sequence[str]) -> list[ServedTrait]:
+    """The traits a request names; every trait when it names none."""
+    if not names:
+        return list(known)
+    traits: list[ServedTrait] = []
+    wrong: list[tuple[str, str]] = []
+    for i, name in enumerate(names):
+        served = known.get(name.removeprefix("traits/"))
+        if served is None:
+            wrong.append((f"traits[{i}]", _unknown(known, name)))
+        elif served in traits:
+            wrong.append((f"traits[{i}]", f"{name!r} is named twice"))
+        else:
+            traits.append(served)
+    if wrong:
+        raise invalid_argument(*wrong)
+    return traits
+
+
+def _unknown(known: TraitSet, name: str) -> str:
+    return f"{name!r} is no trait of this scorer: {', '.join(known.names())}"
 
 
 def _page_token(start: int) -> str:

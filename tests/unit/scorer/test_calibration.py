@@ -85,7 +85,7 @@ def test_a_calibration_outlives_the_process_until_the_raw_rewards_change(tmp_pat
     assert short is not None
     fitted = fit_minmax(RAW, falls=True)
     CalibrationStore(path).save("short", short.raw_identity, fitted, "request", "digest")
-    traits.calibrate(short, fitted)
+    traits.recalibrate(CalibrationStore(path))
     after = _versions(traits)
     assert {name for name in before if before[name] != after[name]} == {"short", "double"}
     assert _versions(_loaded(CalibrationStore(path))) == after

@@ -14,6 +14,8 @@ from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
 MESSAGES = {
     types.Readiness: types_pb2.Readiness,
     types.BaseModel: types_pb2.BaseModel,
+    types.DeviceMemory: types_pb2.DeviceMemory,
+    types.LoadedModel: types_pb2.LoadedModel,
     types.ServerInfo: types_pb2.ServerInfo,
     types.Trait: scorer_pb2.Trait,
     types.Sample: scorer_pb2.Sample,

@@ -5,7 +5,16 @@ stated. Three things differ: weights are mappings from trait to weight, times ar
 and an unset optional field is None.
 """
 
-from palmfolio.types.common import BaseModel, Failure, PromptSet, Readiness, ServerInfo, Weights
+from palmfolio.types.common import (
+    BaseModel,
+    DeviceMemory,
+    Failure,
+    LoadedModel,
+    PromptSet,
+    Readiness,
+    ServerInfo,
+    Weights,
+)
 from palmfolio.types.scorer import (
     Calibration,
     CalibrationMethod,
@@ -73,6 +82,7 @@ __all__ = [
     "Certification",
     "Completion",
     "ConfidenceBound",
+    "DeviceMemory",
     "Evaluation",
     "EvaluationImport",
     "ExplicitStrategy",
@@ -83,6 +93,7 @@ __all__ = [
     "GridStrategy",
     "GrpoConfig",
     "ImportedEvaluation",
+    "LoadedModel",
     "Optimality",
     "Plan",
     "PlannedGuarantee",

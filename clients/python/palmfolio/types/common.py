@@ -37,6 +37,28 @@ class BaseModel:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model that a scorer holds in memory, and the traits that use it."""
+
+    source: str
+    revision: str
+    device: str
+    dtype: str
+    parameter_bytes: int = 0
+    traits: tuple[str, ...] = ()
+    """Empty once a reload has left it to requests that were under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """A device's memory as one process uses it, in bytes."""
+
+    device: str
+    allocated_bytes: int = 0
+    reserved_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ServerInfo:
     """What a service is and what it accepts."""
 
@@ -46,6 +68,12 @@ class ServerInfo:
     limits: Mapping[str, int] = field(default_factory=dict)
     devices: tuple[str, ...] = ()
     base_models: tuple[BaseModel, ...] = ()
+    loaded_models: tuple[LoadedModel, ...] = ()
+    device_memory: tuple[DeviceMemory, ...] = ()
+    resident_bytes: int = 0
+    """Main memory that the process takes; 0 where it is not told."""
+    reload_failure: str = ""
+    """Why the last reload of the configuration was refused; empty when it was not."""
 
 
 @dataclass(frozen=True, slots=True)

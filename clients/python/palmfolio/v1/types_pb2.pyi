@@ -214,10 +214,20 @@ class ServerInfo(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     BASE_MODELS_FIELD_NUMBER: _builtins.int
+    LOADED_MODELS_FIELD_NUMBER: _builtins.int
+    DEVICE_MEMORY_FIELD_NUMBER: _builtins.int
+    RESIDENT_BYTES_FIELD_NUMBER: _builtins.int
+    RELOAD_FAILURE_FIELD_NUMBER: _builtins.int
     service: _builtins.str
     """`scorer`, `trainer` or `selector`."""
     version: _builtins.str
     """The program's version."""
+    resident_bytes: _builtins.int
+    """Bytes of main memory that the process takes; 0 where the system does not tell. Scorer only."""
+    reload_failure: _builtins.str
+    """Why the last reload of the configuration was refused; what was served before it is served
+    still. Empty when it was not refused, or there was none. Scorer only.
+    """
     @_builtins.property
     def readiness(self) -> Global___Readiness:
         """READY, or why not."""
@@ -234,6 +244,14 @@ class ServerInfo(_message.Message):
     def base_models(self) -> _containers.RepeatedCompositeFieldContainer[Global___BaseModel]:
         """The models that can be trained and sampled from. Trainer only."""
 
+    @_builtins.property
+    def loaded_models(self) -> _containers.RepeatedCompositeFieldContainer[Global___LoadedModel]:
+        """The models in memory. Scorer only."""
+
+    @_builtins.property
+    def device_memory(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceMemory]:
+        """What the process takes of the devices that have memory of their own. Scorer only."""
+
     def __init__(
         self,
         *,
@@ -243,14 +261,94 @@ class ServerInfo(_message.Message):
         limits: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         devices: _abc.Iterable[_builtins.str] | None = ...,
         base_models: _abc.Iterable[Global___BaseModel] | None = ...,
+        loaded_models: _abc.Iterable[Global___LoadedModel] | None = ...,
+        device_memory: _abc.Iterable[Global___DeviceMemory] | None = ...,
+        resident_bytes: _builtins.int = ...,
+        reload_failure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["readiness", b"readiness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_models", b"base_models", "devices", b"devices", "limits", b"limits", "readiness", b"readiness", "service", b"service", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_models", b"base_models", "device_memory", b"device_memory", "devices", b"devices", "limits", b"limits", "loaded_models", b"loaded_models", "readiness", b"readiness", "reload_failure", b"reload_failure", "resident_bytes", b"resident_bytes", "service", b"service", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ServerInfo: _TypeAlias = ServerInfo  # noqa: Y015
+
+@_typing.final
+class LoadedModel(_message.Message):
+    """A model that a scorer holds in memory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    DTYPE_FIELD_NUMBER: _builtins.int
+    PARAMETER_BYTES_FIELD_NUMBER: _builtins.int
+    TRAITS_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """As the traits name it: a folder, a model package or a hub id."""
+    revision: _builtins.str
+    """Digest of the model's files, or the hub's commit."""
+    device: _builtins.str
+    """For example `cpu` or `cuda:0`."""
+    dtype: _builtins.str
+    """For example `float32` or `bfloat16`."""
+    parameter_bytes: _builtins.int
+    """Bytes that the weights take."""
+    @_builtins.property
+    def traits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The traits that use it, without the `traits/` prefix. Empty once a reload has left it to
+        requests that were under way.
+        """
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        revision: _builtins.str = ...,
+        device: _builtins.str = ...,
+        dtype: _builtins.str = ...,
+        parameter_bytes: _builtins.int = ...,
+        traits: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "dtype", b"dtype", "parameter_bytes", b"parameter_bytes", "revision", b"revision", "source", b"source", "traits", b"traits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LoadedModel: _TypeAlias = LoadedModel  # noqa: Y015
+
+@_typing.final
+class DeviceMemory(_message.Message):
+    """A device's memory as one process uses it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    ALLOCATED_BYTES_FIELD_NUMBER: _builtins.int
+    RESERVED_BYTES_FIELD_NUMBER: _builtins.int
+    device: _builtins.str
+    """For example `cuda:0`."""
+    allocated_bytes: _builtins.int
+    """Bytes in use by tensors."""
+    reserved_bytes: _builtins.int
+    """Bytes that the process keeps, in use or not."""
+    def __init__(
+        self,
+        *,
+        device: _builtins.str = ...,
+        allocated_bytes: _builtins.int = ...,
+        reserved_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocated_bytes", b"allocated_bytes", "device", b"device", "reserved_bytes", b"reserved_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceMemory: _TypeAlias = DeviceMemory  # noqa: Y015
 
 @_typing.final
 class Readiness(_message.Message):

@@ -58,8 +58,10 @@ class Engine:
         self._text_pool = ThreadPoolExecutor(settings.text_threads, "text")
 
     def start(self, models: ModelStore) -> None:
-        """Starts one thread per loaded model."""
+        """Starts one thread per loaded model that has none yet."""
         for model in models:
+            if id(model) in self._workers:
+                continue
             worker = ModelWorker(
                 model,
                 token_budget=self._settings.budget_for(model.device),
@@ -75,6 +77,10 @@ class Engine:
             await asyncio.to_thread(worker.stop)
         await self.admission.idle.wait()
         self._text_pool.shutdown()
+
+    async def unload(self, model: DeviceModel) -> None:
+        """Ends a model's thread and drops what is cached of it. No request may use it any more."""
+        await asyncio.to_thread(self._workers.pop(id(model)).stop)
 
     def worker(self, model: DeviceModel) -> ModelWorker:
         """The worker that runs a model."""

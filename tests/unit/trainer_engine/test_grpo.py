@@ -1,5 +1,6 @@
 """Training with GRPO."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,14 @@ def test_equal_arguments_give_equal_adapters(base_path: Path, tmp_path: Path) ->
     first, again, other = (adapter(tmp_path / name) for name in "abc")
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def test_equal_adapters_are_equal_files(base_path: Path, tmp_path: Path) -> None:
+    train(base_path, tmp_path)
+    described = json.loads((tmp_path / "adapter_config.json").read_text())
+    # From a set, whose order is another in each process.
+    assert len(described["target_modules"]) > 5
+    assert described["target_modules"] == sorted(described["target_modules"])
 
 
 def test_several_passes_give_the_update_of_one(base_path: Path, tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def train_grpo(
     for stage in ("sample", "reward"):  # these happened within the stage before
         stopwatch.seconds["update"] -= stopwatch.seconds[stage] - before.get(stage, 0.0)
     with stopwatch.stage("save"):
-        model.save_pretrained(str(output_dir), selected_adapters=["default"])
+        _save(model, output_dir)
     return TrainingResult(output_dir, tuple(watch.history), dict(stopwatch.seconds))
 
 
@@ -244,6 +244,15 @@ def _policy_model(base_path: Path, initial_adapter: Path | None, config: GrpoCon
         task_type="CAUSAL_LM",
     )
     return _for_training(get_peft_model(load_model(base_path), lora))
+
+
+def _save(model: Any, output_dir: Path) -> None:
+    """Equal adapters as equal files: PEFT would list its sets in the order of their hashes."""
+    config = model.peft_config["default"]
+    for name, value in list(vars(config).items()):
+        if isinstance(value, set):
+            setattr(config, name, sorted(value))
+    model.save_pretrained(str(output_dir), selected_adapters=["default"])
 
 
 def _for_training(model: Any) -> Any:

@@ -1,5 +1,8 @@
 """Builds that go on when a service dies under them."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from conftest import selector_config
 from processes import start_service
@@ -71,6 +74,27 @@ def test_a_selector_that_is_killed_while_it_explores_resumes_to_the_same(
     other = Caller(start_selector(trainer_process, "other").channel)
     undisturbed = other.built("p", spec_for(other))
     assert comparable(caller.portfolio("p")) == comparable(undisturbed)
+
+
+def test_responses_that_were_lost_are_sampled_again_as_they_were(
+    start_selector, trainer_process, tmp_path
+):
+    selector = start_selector(trainer_process)
+    caller = Caller(selector.channel)
+    before = caller.built("before", caller.spec(*WEIGHTS, seed=5))
+    selector.kill()
+    (file,) = (tmp_path / "selector" / "state").glob("*.db")
+    with closing(sqlite3.connect(file)) as database, database:
+        # What a kill in the middle of a call leaves: the first prompt's responses.
+        (first,) = database.execute("SELECT min(prompt) FROM responses").fetchone()
+        database.execute("DELETE FROM means")
+        database.execute("DELETE FROM evaluations WHERE prompt > ?", (first,))
+        deleted = database.execute("DELETE FROM responses WHERE prompt > ?", (first,))
+        assert deleted.rowcount > 0
+    selector.start()
+    caller = Caller(selector.channel)
+    after = caller.built("after", caller.spec(*WEIGHTS, seed=5))
+    assert comparable(after) == comparable(before)
 
 
 def test_a_build_says_that_it_waits_for_the_trainer_and_goes_on_with_it(

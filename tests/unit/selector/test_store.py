@@ -100,20 +100,38 @@ async def test_versions_of_a_trait_never_mix(database):
     assert [mean["brevity"].value for mean in means] == [0.25, 0.75]
 
 
-async def test_what_is_missing_is_found_in_the_order_of_the_set(database):
+async def test_responses_that_are_missing_are_found_by_whole_pieces_of_the_set(database):
     def partly(session):
         how, key = make_measurement(session), make_policy(session)
         first, second, third = keys_of(session, how)
         rows = [(first, 0, "a"), (first, 1, "b"), (third, 0, "c")]
         evaluations.add_responses(session, key, how.sampling, rows)
+        pieces = [evaluations.unsampled(session, how, key, size) for size in (1, 2, 3)]
+        found = [[[key for key, _ in piece] for piece in some] for some in pieces]
+        evaluations.add_responses(session, key, how.sampling, [(second, 0, "d"), (second, 1, "e")])
+        later = evaluations.unsampled(session, how, key, 2)
+        return (first, second, third), found, later
+
+    (first, second, third), found, later = await database.run(partly)
+    assert found == [
+        [[second], [third]],
+        [[first, second], [third]],
+        [[first, second, third]],
+    ]
+    assert later == [[(third, "when?")]]
+
+
+async def test_rewards_that_are_missing_are_found_in_the_order_of_the_set(database):
+    def partly(session):
+        how, key = make_measurement(session), make_policy(session)
+        first, _, third = keys_of(session, how)
+        rows = [(first, 0, "a"), (first, 1, "b"), (third, 0, "c")]
+        evaluations.add_responses(session, key, how.sampling, rows)
         trait = how.traits["brevity"]
         evaluations.add_rewards(session, key, how.sampling, [Reward(first, 0, trait, 9.0, 0.9)])
-        missing = [key for key, _ in evaluations.unsampled(session, how, key)]
-        unscored = evaluations.unscored(session, how, key, 10)
-        return (second, third), missing, unscored
+        return evaluations.unscored(session, how, key, 10)
 
-    missing, found, unscored = await database.run(partly)
-    assert tuple(found) == missing
+    unscored = await database.run(partly)
     # The first response has one of its two rewards.
     assert [(prompt, response) for _, _, prompt, response in unscored] == [
         ("why?", "a"),

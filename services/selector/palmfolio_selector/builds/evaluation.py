@@ -16,8 +16,7 @@ from palmfolio_selector.store import evaluations, policies, portfolios
 from palmfolio_selector.store.evaluations import Measurement, Reward
 from palmfolio_selector.store.tables import TrainingState
 
-# Small enough that progress shows and little is lost in a crash; whole prompts, so that the same
-# calls are made again after one.
+# Small enough that progress shows, and that little is lost in a crash: the call is made again.
 _PROMPTS_PER_CALL = 256
 _SAMPLES_PER_CALL = 256
 _CHARACTERS_PER_CALL = 2_000_000
@@ -26,17 +25,16 @@ _CHARACTERS_PER_CALL = 2_000_000
 async def sample(context: BuildContext, policy: str) -> None:
     """Samples the responses that a policy lacks."""
 
-    def missing(session: Session) -> tuple[Measurement, int, list[tuple[int, str]]]:
+    def missing(session: Session) -> tuple[Measurement, int, list[list[tuple[int, str]]]]:
         how = facts.measurement(session, portfolios.get(session, context.portfolio))
         key = policies.by_name(session, [policy])[policy].key
-        return how, key, evaluations.unsampled(session, how, key)
+        return how, key, evaluations.unsampled(session, how, key, _PROMPTS_PER_CALL)
 
-    how, key, prompts = await context.tools.database.run(missing)
-    done = (how.prompts - len(prompts)) * how.samples
-    for start in range(0, len(prompts), _PROMPTS_PER_CALL):
-        chunk = prompts[start : start + _PROMPTS_PER_CALL]
+    how, key, pieces = await context.tools.database.run(missing)
+    done = (how.prompts - sum(map(len, pieces))) * how.samples
+    for piece in pieces:
         before = done
-        async for batch in _completions(context, policy, chunk):
+        async for batch in _completions(context, policy, piece):
             done += len(batch)
             happening = Happening(
                 selector_pb2.BUILD_STAGE_SAMPLING,
@@ -56,8 +54,8 @@ async def sample(context: BuildContext, policy: str) -> None:
 
             await context.tools.database.run(store)
             await context.tools.changes.notify()
-        if done - before < len(chunk) * how.samples:
-            message = f"answered {done - before} of {len(chunk) * how.samples} completions"
+        if done - before < len(piece) * how.samples:
+            message = f"answered {done - before} of {len(piece) * how.samples} completions"
             raise CallFaulted("trainer", status_pb2.Status(code=code_pb2.INTERNAL, message=message))
 
 

@@ -146,8 +146,17 @@ def progress(
     return {name: (sampled.get(name, 0), scored.get(name, 0)) for name in names}
 
 
-def unsampled(session: Session, measurement: Measurement, policy: int) -> list[tuple[int, str]]:
-    """The (key, text) of the prompts that lack responses of a policy, in the set's order."""
+def unsampled(
+    session: Session, measurement: Measurement, policy: int, size: int
+) -> list[list[tuple[int, str]]]:
+    """The pieces of the prompt set in which a prompt lacks responses of a policy.
+
+    Pieces are cut after every `size` prompts, and are always whole: a response depends on its
+    prompt's place in the call, so what a crash cut short is sampled as it would have been.
+
+    Returns:
+        (key, text) of each piece's prompts, in the set's order.
+    """
     counts = (
         select(ResponseRow.prompt, func.count().label("count"))
         .where(
@@ -158,18 +167,23 @@ def unsampled(session: Session, measurement: Measurement, policy: int) -> list[t
         .group_by(ResponseRow.prompt)
         .subquery()
     )
+    count = func.coalesce(counts.c.count, 0)
+    first = func.min(PromptSetMemberRow.position)
     query = (
-        select(PromptRow.key, PromptRow.text, func.min(PromptSetMemberRow.position).label("first"))
+        select(PromptRow.key, PromptRow.text, (count < measurement.samples).label("lacking"))
         .join(PromptSetMemberRow, PromptSetMemberRow.prompt == PromptRow.key)
         .outerjoin(counts, counts.c.prompt == PromptRow.key)
-        .where(
-            PromptSetMemberRow.prompt_set == measurement.prompt_set,
-            func.coalesce(counts.c.count, 0) < measurement.samples,
-        )
-        .group_by(PromptRow.key, PromptRow.text)
-        .order_by("first")
+        .where(PromptSetMemberRow.prompt_set == measurement.prompt_set)
+        .group_by(PromptRow.key, PromptRow.text, count)
+        .order_by(first)
     )
-    return [(key, text) for key, text, _ in session.execute(query)]
+    rows = session.execute(query).all()
+    pieces = (rows[start : start + size] for start in range(0, len(rows), size))
+    return [
+        [(key, text) for key, text, _ in piece]
+        for piece in pieces
+        if any(lacking for _, _, lacking in piece)
+    ]
 
 
 def unscored(

@@ -2,7 +2,8 @@
 
 # ruff: noqa: ASYNC109 - `timeout` travels to the server as the call's deadline.
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -11,6 +12,9 @@ from palmfolio import _calls, types
 from palmfolio._calls import BUILD, TRAINING, Call, Page
 from palmfolio._connection import TLS, Timeouts, connection
 from palmfolio._operations import AsyncOperation
+from palmfolio._retry import Deadline
+from palmfolio._scoring import tasks
+from palmfolio._scoring.session import DEFAULT_WINDOW, Session
 from palmfolio._transport import AsyncTransport
 
 Item = TypeVar("Item")
@@ -91,6 +95,39 @@ class AsyncScorer(_Service):
     ) -> types.Rewards:
         """As `Scorer.score`."""
         return await self._transport.unary(_calls.score(samples, traits), timeout)
+
+    async def score_stream(
+        self,
+        samples: Iterable[types.Sample] | AsyncIterable[types.Sample],
+        *,
+        traits: Sequence[str] = (),
+        window: int = DEFAULT_WINDOW,
+        timeout: float | None = None,
+    ) -> AsyncIterator[types.ScoredSample]:
+        """As `Scorer.score_stream`; the samples are read by another task."""
+        deadline = Deadline(timeout)
+        info = await self.server_info(timeout=deadline.remaining())
+        served = [trait async for trait in self.list_traits()]
+        session = Session(self._transport, info, served, traits, window, deadline)
+        # `async for` alone would leave the inner iterator open when this one is dropped.
+        async with contextlib.aclosing(tasks.scored(self._transport, session, samples)) as results:
+            async for result in results:
+                yield result
+
+    async def calibrate(
+        self,
+        trait: str,
+        samples: Iterable[types.Sample],
+        *,
+        method: types.CalibrationMethod,
+        tail: float = 0.0,
+        validate_only: bool = False,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> types.Calibration:
+        """As `Scorer.calibrate`."""
+        call = _calls.calibrate(trait, samples, method, tail, validate_only, request_id)
+        return await self._transport.unary(call, timeout)
 
 
 class AsyncTrainer(_Service):

@@ -146,6 +146,32 @@ def score(samples: Iterable[types.Sample], traits: Sequence[str]) -> Call[types.
     return Call("scorer", "Score", request, _read_rewards, limit="score")
 
 
+def score_stream() -> Call[Any]:
+    """`ScoreStream`; requests and answers are left to `_scoring`."""
+    return Call("scorer", "ScoreStream", None, _identity, limit="score")
+
+
+def calibrate(
+    trait: str,
+    samples: Iterable[types.Sample],
+    method: types.CalibrationMethod,
+    tail: float,
+    validate_only: bool,
+    request_id: str | None,
+) -> Call[types.Calibration]:
+    """`Calibrate`."""
+    request = scorer_pb2.CalibrateRequest(
+        trait=resource("traits", trait),
+        method=scorer_pb2.CalibrationMethod.Value(f"CALIBRATION_METHOD_{method.name}"),
+        tail=tail,
+        validate_only=validate_only,
+        request_id=request_id or new_request_id(),
+    )
+    for sample in samples:
+        encode(sample, request.samples.add())
+    return Call("scorer", "Calibrate", request, _reader(types.Calibration), limit="score")
+
+
 def _read_rewards(message: Any) -> types.Rewards:
     return decode(types.Rewards, message.rewards)
 

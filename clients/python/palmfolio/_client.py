@@ -9,6 +9,9 @@ from palmfolio import _calls, types
 from palmfolio._calls import BUILD, TRAINING, Call, Page
 from palmfolio._connection import TLS, Timeouts, connection
 from palmfolio._operations import Operation
+from palmfolio._retry import Deadline
+from palmfolio._scoring import threads
+from palmfolio._scoring.session import DEFAULT_WINDOW, Session
 from palmfolio._transport import SyncTransport
 
 Item = TypeVar("Item")
@@ -118,6 +121,68 @@ class Scorer(_Service):
             ResourceExhausted: the queue stayed full until the timeout.
         """
         return self._transport.unary(_calls.score(samples, traits), timeout)
+
+    def score_stream(
+        self,
+        samples: Iterable[types.Sample],
+        *,
+        traits: Sequence[str] = (),
+        window: int = DEFAULT_WINDOW,
+        timeout: float | None = None,
+    ) -> Iterator[types.ScoredSample]:
+        """Scores any number of samples, in order, as fast as the server can and no faster.
+
+        Samples are sent in messages within the server's limits, many at work at once. Overload is
+        waited out; a stream that breaks is opened again, and what has no answer is sent again: no
+        sample is lost, and none comes twice. Dropping the iterator cancels what is under way.
+
+        Args:
+            samples: any iterable, read once, on another thread, `window` ahead at most.
+            traits: which traits; none means all.
+            window: samples in memory at most.
+            timeout: seconds for everything; None sets no end, as long as the server answers
+                anything within `Timeouts.score`.
+
+        Raises:
+            InvalidArgument: an unknown trait.
+            Unavailable: the server was away for longer than `Timeouts.score`.
+            DeadlineExceeded: not everything was scored in time.
+            Exception: what reading the samples raised, after the rewards of those before.
+        """
+        deadline = Deadline(timeout)
+        info = self.server_info(timeout=deadline.remaining())
+        served = self.list_traits()
+        session = Session(self._transport, info, served, traits, window, deadline)
+        yield from threads.scored(self._transport, session, samples)
+
+    def calibrate(
+        self,
+        trait: str,
+        samples: Iterable[types.Sample],
+        *,
+        method: types.CalibrationMethod,
+        tail: float = 0.0,
+        validate_only: bool = False,
+        request_id: str | None = None,
+        timeout: float | None = None,
+    ) -> types.Calibration:
+        """Fits a trait's normalisation to samples: the trait gets a new version.
+
+        Args:
+            trait: its name.
+            samples: typical ones, at least 8.
+            method: how the normalisation is fitted.
+            tail: for MINMAX, the share of samples in [0, 0.5) that may lie beyond each end.
+            validate_only: answers what would be stored, and stores nothing.
+            request_id: repeats a call safely from another process.
+            timeout: seconds.
+
+        Raises:
+            InvalidArgument: an unknown trait, or samples whose rewards do not differ.
+            FailedPrecondition: the server keeps no calibrations, or too few samples can be scored.
+        """
+        call = _calls.calibrate(trait, samples, method, tail, validate_only, request_id)
+        return self._transport.unary(call, timeout)
 
 
 class Trainer(_Service):

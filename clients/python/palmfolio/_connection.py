@@ -192,7 +192,9 @@ def _service_config() -> str:
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
     names = [{"service": service} for service in _GRPC_SERVICES]
-    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": retry}]})
+    # `_scoring` opens a stream again by itself, and sends less than gRPC would.
+    stream = {"name": [{"service": "palmfolio.v1.Scorer", "method": "ScoreStream"}]}
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": retry}, stream]})
 
 
 def credentials_files(tls: TLS) -> tuple[bytes | None, bytes | None, bytes | None]:

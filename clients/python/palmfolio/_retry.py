@@ -39,10 +39,14 @@ def pause_before_retry(error: ServiceError, deadline: Deadline) -> float | None:
     """
     if not isinstance(error, ResourceExhausted) or error.retry_after is None:
         return None
-    # Clients that were turned away together must not come back together.
-    pause = max(error.retry_after, _SHORTEST_PAUSE) * (1 + _JITTER * random.random())
+    pause = _jittered(max(error.retry_after, _SHORTEST_PAUSE))
     remaining = deadline.remaining()
     return pause if remaining is None or pause < remaining else None
+
+
+def _jittered(seconds: float) -> float:
+    """Clients that were turned away together must not come back together."""
+    return seconds * (1 + _JITTER * random.random())
 
 
 class Patience:
@@ -76,7 +80,7 @@ class Patience:
         if now - self._away_since >= self._seconds:
             return None
         self._failures += 1
-        return float(min(_LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 10)))
+        return _jittered(min(_LONGEST_PAUSE, 0.1 * 2 ** min(self._failures, 10)))
 
 
 def _connection_was_lost(error: ServiceError) -> bool:

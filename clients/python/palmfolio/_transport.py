@@ -19,17 +19,17 @@ from palmfolio._retry import Deadline, pause_before_retry
 Answer = TypeVar("Answer")
 
 
-class _Transport:
+class Transport:
     """What both transports know: where the services are, and what every call carries."""
 
     def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
         self._connection = connection
-        self._timeouts = timeouts
+        self.timeouts = timeouts
         self._stubs: dict[tuple[ServiceName, bool], Any] = {}
 
     def deadline(self, call: Call[Any], timeout: float | None) -> Deadline:
         """The call's own timeout, else the client's."""
-        return Deadline(timeout if timeout is not None else getattr(self._timeouts, call.limit))
+        return Deadline(timeout if timeout is not None else getattr(self.timeouts, call.limit))
 
     def _method(self, call: Call[Any]) -> Any:
         stub = self._stubs.get((call.service, call.of_operations))
@@ -57,8 +57,18 @@ class _Transport:
         token = self._connection.token
         return (*metadata, ("authorization", f"Bearer {token}")) if token else metadata
 
-    def _error(self, error: grpc.RpcError, call: Call[Any]) -> errors.ServiceError:
+    def error(self, error: grpc.RpcError, call: Call[Any]) -> errors.ServiceError:
+        """What a failed call means."""
         return errors.from_rpc(error, call.service, self._connection.address(call.service))
+
+    def where(self, call: Call[Any]) -> str:
+        """The service that a call goes to, for people."""
+        return f"the {call.service} at {self._connection.address(call.service)}"
+
+    def open(self, call: Call[Any], deadline: Deadline, *requests: Any) -> Any:
+        """Begins a call of many requests and many answers; gRPC's own object."""
+        metadata = self._metadata(call)
+        return self._method(call)(*requests, timeout=deadline.remaining(), metadata=metadata)
 
 
 class _Outgoing(Iterator[Any]):
@@ -78,7 +88,7 @@ class _Outgoing(Iterator[Any]):
             raise
 
 
-class SyncTransport(_Transport):
+class SyncTransport(Transport):
     """Calls that block the thread. Safe to share between threads."""
 
     def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
@@ -103,7 +113,7 @@ class SyncTransport(_Transport):
                     method(call.request, timeout=deadline.remaining(), metadata=metadata)
                 )
             except grpc.RpcError as raw:
-                error = self._error(raw, call)
+                error = self.error(raw, call)
                 pause = pause_before_retry(error, deadline)
                 if pause is None:
                     raise error from None
@@ -122,7 +132,7 @@ class SyncTransport(_Transport):
                     yield call.read(message)
                 return
             except grpc.RpcError as raw:
-                error = self._error(raw, call)
+                error = self.error(raw, call)
                 pause = None if answered else pause_before_retry(error, deadline)
                 if pause is None:
                     raise error from None
@@ -141,7 +151,7 @@ class SyncTransport(_Transport):
             return call.read(method(outgoing, timeout=deadline.remaining(), metadata=metadata))
         except grpc.RpcError as raw:
             # gRPC tells of a failed iterator as a cancelled call.
-            raise (outgoing.error or self._error(raw, call)) from None
+            raise (outgoing.error or self.error(raw, call)) from None
 
     def _add_stubs(self, service: ServiceName, of_operations: bool) -> Any:
         with self._lock:
@@ -159,7 +169,7 @@ class SyncTransport(_Transport):
         return channel
 
 
-class AsyncTransport(_Transport):
+class AsyncTransport(Transport):
     """Calls that are awaited. Belongs to the event loop that it is first used on."""
 
     def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
@@ -182,7 +192,7 @@ class AsyncTransport(_Transport):
                     await method(call.request, timeout=deadline.remaining(), metadata=metadata)
                 )
             except grpc.RpcError as raw:
-                error = self._error(raw, call)
+                error = self.error(raw, call)
                 pause = pause_before_retry(error, deadline)
                 if pause is None:
                     raise error from None
@@ -203,7 +213,7 @@ class AsyncTransport(_Transport):
                     yield call.read(message)
                 return
             except grpc.RpcError as raw:
-                error = self._error(raw, call)
+                error = self.error(raw, call)
                 pause = None if answered else pause_before_retry(error, deadline)
                 if pause is None:
                     raise error from None
@@ -225,7 +235,7 @@ class AsyncTransport(_Transport):
                 await running.done_writing()
             return call.read(await running)
         except grpc.RpcError as raw:
-            raise self._error(raw, call) from None
+            raise self.error(raw, call) from None
         finally:
             running.cancel()
 

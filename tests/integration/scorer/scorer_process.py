@@ -36,14 +36,21 @@ class ScorerProcess:
 
 
 @contextmanager
-def running_scorer(folder: Path, **config: object) -> Iterator[ScorerProcess]:
-    """Runs a scorer until its models are loaded, or have failed to; stops it cleanly."""
+def running_scorer(
+    folder: Path, plugins: Path | None = None, **config: object
+) -> Iterator[ScorerProcess]:
+    """Runs a scorer until its models are loaded, or have failed to; stops it cleanly.
+
+    `plugins` is a folder with installed distributions.
+    """
     address_file, log = folder / "address", folder / "scorer.log"
     config_file = folder / "scorer.yaml"
     values = {"address_file": str(address_file), "threads": 1, "drain_seconds": 2} | config
     config_file.write_text(yaml.safe_dump(values))
     command = [sys.executable, "-m", "palmfolio_scorer", "--config", str(config_file)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    if plugins:
+        environment["PYTHONPATH"] = str(plugins)
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:

@@ -1,6 +1,8 @@
 """The scorer over a real socket: rewards, limits, errors, health, shutdown."""
 
 import math
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 from scorer_process import ScorerProcess, running_scorer
+from tiny_models import classifier
 
 from palmfolio.v1 import scorer_pb2
 
@@ -153,23 +156,53 @@ def test_server_info_reports_limits_and_devices(scorer: ScorerProcess) -> None:
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_a_trait_that_fails_to_load_leaves_the_rest_working(tmp_path: Path) -> None:
-    identity = {"kind": "identity"}
-    traits = [
-        {"name": "broken", "kind": "embedding_similarity", "model": str(tmp_path / "none")},
+def test_traits_that_fail_to_load_say_why_and_leave_the_rest_working(tmp_path: Path) -> None:
+    roots, outside = tmp_path / "models", tmp_path / "elsewhere"
+    classifier("bert", roots / "good")
+    classifier("bert", outside / "good")
+    truncated, pickled = roots / "truncated", roots / "pickled"
+    for folder in (truncated, pickled):
+        shutil.copytree(roots / "good", folder)
+    weights = truncated / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    (roots / "linked").symlink_to(outside / "good")
+    broken = {
+        "missing": (roots / "none", "does not exist"),
+        "truncated": (truncated, "cannot load the model .*truncated"),
+        "pickled": (pickled, "pytorch_model.bin.*never loaded"),
+        "outside": (roots / ".." / "elsewhere" / "good", "outside `model_roots`"),
+        "linked": (roots / "linked", "outside `model_roots`"),
+        "hub": ("owner/name", "allow_hub"),
+    }
+    options = {"kind": "sequence_classifier", "template": "{response}"}
+    traits = [options | {"name": name, "model": str(where)} for name, (where, _) in broken.items()]
+    traits += [
+        options | {"name": "rating", "model": str(roots / "good")},
         {"name": "brief", "kind": "verifier", "check": "length"},
+        {"name": "sum", "kind": "composite", "of": {"brief": 1, "truncated": 1}},
     ]
-    config = {"traits": [trait | {"normalisation": identity} for trait in traits]}
+    config = {
+        "traits": [trait | {"normalisation": {"kind": "identity"}} for trait in traits],
+        "model_roots": [str(roots)],
+    }
     with running_scorer(tmp_path, **config) as scorer:
         readiness = scorer.info().readiness
         assert not readiness.ready
-        assert "broken" in readiness.reasons[0] and "does not exist" in readiness.reasons[0]
+        reasons = dict(reason.removeprefix("trait ").split(": ", 1) for reason in readiness.reasons)
+        assert list(reasons) == [*broken, "sum"]
+        for name, (_, message) in broken.items():
+            assert re.search(message, reasons[name]), reasons[name]
+        assert reasons["sum"].startswith("its part truncated: ")
         rewards = _score(scorer, "four")
-        assert math.isnan(rewards.raw[0]) and rewards.raw[1] == 4
-        assert list(rewards.statuses[0].failed_traits) == ["broken"]
+        named = dict(zip(rewards.traits, rewards.raw, strict=True))
+        assert {name for name, value in named.items() if math.isnan(value)} == set(reasons)
+        assert named["brief"] == 4
+        assert list(rewards.statuses[0].failed_traits) == list(reasons)
         assert rewards.statuses[0].status.code == grpc.StatusCode.UNAVAILABLE.value[0]
         listed = scorer.stub.ListTraits(scorer_pb2.ListTraitsRequest()).traits
-        assert "does not exist" in listed[0].failure and not listed[1].failure
+        failures = {trait.name.removeprefix("traits/"): trait.failure for trait in listed}
+        assert {name: failure for name, failure in failures.items() if failure} == reasons
         health = health_pb2_grpc.HealthStub(scorer.channel)
         alive = health.Check(health_pb2.HealthCheckRequest(service="")).status
         ready = health.Check(health_pb2.HealthCheckRequest(service=SERVICE)).status

@@ -54,6 +54,12 @@ class Service:
         self.reasons = []
     def not_ready(self):
         return self.reasons
+    reloads = 0
+    async def reload(self):
+        self.reloads += 1
+        print("reload", self.reloads, file=sys.stderr)
+        if self.reloads == 1:
+            raise ValueError("half a file")
     async def stop(self):
         print("stopped", file=sys.stderr)
 
@@ -224,3 +230,18 @@ def test_a_taken_port_is_a_readable_error(server, tmp_path):
     assert second.returncode == 1
     assert "is the port taken?" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_each_hangup_reloads_and_a_reload_that_fails_stops_nothing(server):
+    for reload in ("reload 1", "reload 2"):
+        server.process.send_signal(signal.SIGHUP)
+        give_up = time.monotonic() + 20
+        while reload not in server.log.read_text():
+            assert server.process.poll() is None and time.monotonic() < give_up
+            time.sleep(0.02)
+    assert "half a file" in server.log.read_text()
+    with grpc.insecure_channel(server.address) as channel:
+        info = scorer_pb2_grpc.ScorerStub(channel).GetServerInfo(
+            types_pb2.GetServerInfoRequest(), timeout=10
+        )
+    assert info.service == "scorer"

@@ -85,11 +85,11 @@ def served(trait: object, name: str = "trait", failure: str = "") -> ServedTrait
 
 
 def engine_on(*models: DeviceModel, max_characters: int = 1000, **settings: int) -> Engine:
-    """A running engine for models made by a test."""
+    """A running engine for models made by a test; one batch at a time unless `lanes` says more."""
     store = ModelStore("cpu")
     for i, model in enumerate(models):
         store._models[i] = LoadedModel(ModelOptions(model=str(i)), model)
-    engine = Engine(EngineSettings(**settings), max_characters)  # type: ignore[arg-type]
+    engine = Engine(EngineSettings(**{"lanes": 1, **settings}), max_characters)
     engine.start(store)
     return engine
 

@@ -31,7 +31,7 @@ def plan_inputs(samples: Sequence[Sample], trait: ModelTrait[Any]) -> Plan:
             own = list(trait.inputs(sample))
         except SampleError as error:
             spans.append(error.failure)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             spans.append(SampleFailure("INTERNAL", f"{type(error).__name__}: {error}"))
         else:
             spans.append((len(inputs), len(inputs) + len(own)))
@@ -66,7 +66,7 @@ def _reward(
         return float(trait.reward_from(sample, outputs))
     except SampleError as error:
         return error.failure
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")
 
 

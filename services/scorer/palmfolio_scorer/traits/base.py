@@ -105,7 +105,7 @@ class TextTrait(Trait[Options]):
             return float(self.reward(sample))
         except SampleError as error:
             return error.failure
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a library's `sys.exit` would end the scorer
             return SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")
 
 

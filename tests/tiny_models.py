@@ -83,14 +83,18 @@ def tokenizer(*, pair: bool, pad: bool, types: bool = False) -> PreTrainedTokeni
     return wrapped
 
 
-def classifier(kind: str, folder: Path, labels: int = 1, seed: int = 0) -> Path:
-    """Saves a classifier of that architecture with its tokeniser."""
+def classifier(
+    kind: str, folder: Path, labels: int = 1, seed: int = 0, unused_tokens: int = 0
+) -> Path:
+    """Saves a classifier of that architecture with its tokeniser; each unused token makes it
+    128 bytes larger.
+    """
     torch.manual_seed(seed)
     encoder = kind in {"bert", "roberta", "deberta", "distilbert"}
     tokens = tokenizer(
         pair=encoder, pad=encoder or kind == "qwen3", types=kind in {"bert", "deberta"}
     )
-    vocabulary = {"vocab_size": len(tokens), "num_labels": labels}
+    vocabulary = {"vocab_size": len(tokens) + unused_tokens, "num_labels": labels}
     decoder = vocabulary | {"bos_token_id": 1, "eos_token_id": 2}
     if kind == "bert":
         model: Any = BertForSequenceClassification(BertConfig(**BODY, **vocabulary, pad_token_id=0))

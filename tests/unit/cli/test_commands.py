@@ -13,7 +13,7 @@ from cli_outcome import Outcome
 from google.longrunning import operations_pb2
 from sdk_peer import Peer, abort
 
-from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 
 Command = Callable[..., Outcome]
 
@@ -129,97 +129,6 @@ def test_every_command_has_help(command: Command, arguments: tuple[str, ...]) ->
     outcome = command(*arguments, "--help")
     assert outcome.code == 0
     assert outcome.out.startswith("Usage: palmfolio")
-
-
-def _score(request: Any, context: grpc.ServicerContext) -> scorer_pb2.ScoreResponse:
-    lengths = [float(len(sample.response)) for sample in request.samples]
-    matrix = types_pb2.RewardMatrix(
-        traits=["length"],
-        trait_versions=["1"],
-        raw=lengths,
-        normalised=[float("nan") if value == 0 else value / 10 for value in lengths],
-    )
-    for value in lengths:
-        status = matrix.statuses.add()
-        if value == 0:
-            status.status.code = 13
-            status.status.message = "nothing to score"
-            status.failed_traits.append("length")
-    return scorer_pb2.ScoreResponse(rewards=matrix)
-
-
-def _scorer(peer: Peer, limit: int) -> None:
-    peer.on("Score", _score)
-    peer.on(
-        "GetServerInfo",
-        lambda request, context: types_pb2.ServerInfo(limits={"max_samples": limit}),
-    )
-
-
-def _samples(folder: Path, *responses: str) -> str:
-    path = folder / "samples.jsonl"
-    lines = [json.dumps({"prompt": "p", "response": response}) for response in responses]
-    path.write_text("\n".join(lines) + "\n")
-    return str(path)
-
-
-def test_score_joins_batches_in_order(
-    peer: Peer, command: Command, endpoints: str, tmp_path: Path
-) -> None:
-    _scorer(peer, limit=2)
-    path = _samples(tmp_path, "a", "bb", "ccc", "dddd", "eeeee")
-    outcome = command("score", path, "--json", "--endpoints", endpoints)
-    assert outcome.code == 0
-    assert outcome.json["raw"] == [[1.0], [2.0], [3.0], [4.0], [5.0]]
-    assert [len(request.samples) for request in peer.requests("Score")] == [2, 2, 1]
-
-
-def test_a_sample_that_cannot_be_scored_fails_the_command_but_not_the_others(
-    peer: Peer, command: Command, endpoints: str, tmp_path: Path
-) -> None:
-    _scorer(peer, limit=100)
-    path = _samples(tmp_path, "a", "", "ccc")
-    outcome = command("score", path, "--json", "--endpoints", endpoints)
-    assert outcome.code == 1
-    assert outcome.json["normalised"][1] == [None]
-    assert outcome.json["normalised"][2] == [pytest.approx(0.3)]
-    assert outcome.json["statuses"][1]["failure"]["message"] == "nothing to score"
-    assert "1 of 3 samples" in outcome.err
-
-
-def test_score_takes_one_sample_from_the_command_line(
-    peer: Peer, command: Command, endpoints: str
-) -> None:
-    _scorer(peer, limit=100)
-    outcome = command("score", "--prompt", "p", "--response", "four", "--endpoints", endpoints)
-    assert outcome.code == 0
-    assert "0.400" in outcome.out
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{", "line 1: not JSON"),
-        ('{"prompt": "p"}', "line 1: needs an object"),
-        ('{"prompt": "p", "response": 3}', "line 1: needs an object"),
-        ("", "holds no samples"),
-    ],
-)
-def test_bad_samples_are_named(
-    command: Command, endpoints: str, tmp_path: Path, line: str, message: str
-) -> None:
-    path = tmp_path / "bad.jsonl"
-    path.write_text(line + "\n")
-    outcome = command("score", str(path), "--endpoints", endpoints)
-    assert outcome.code == 2
-    assert message in outcome.err
-
-
-def test_a_file_that_is_not_there_is_named(command: Command, endpoints: str) -> None:
-    outcome = command("score", "absent.jsonl", "--endpoints", endpoints)
-    assert outcome.code == 1
-    assert "absent.jsonl" in outcome.err
-    assert _one_paragraph(outcome.err)
 
 
 def _generate(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:

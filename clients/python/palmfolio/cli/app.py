@@ -16,6 +16,7 @@ from palmfolio.cli import (
     score,
     select,
     serve,
+    traits,
 )
 from palmfolio.errors import ConfigurationError, InvalidArgument, PalmfolioError
 
@@ -39,7 +40,7 @@ app.command("select")(select.select)
 app.command("route")(route.route)
 app.command("score")(score.score)
 app.command("generate")(generate.generate)
-app.command("traits")(catalogue.traits)
+app.add_typer(traits.app, name="traits")
 app.command("policies")(catalogue.policies)
 app.add_typer(operations.app, name="operations")
 

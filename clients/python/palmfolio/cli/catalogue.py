@@ -1,15 +1,6 @@
-"""`palmfolio traits` and `palmfolio policies`: what there is."""
+"""`palmfolio policies`: what the trainer has."""
 
 from palmfolio.cli import options
-
-
-def traits(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
-    """List the traits that the scorer scores."""
-    with options.client(endpoints) as client:
-        found = list(client.scorer.list_traits())
-    from palmfolio.console import tables
-
-    options.show(as_json, found, tables.traits)
 
 
 def policies(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:

@@ -1,18 +1,19 @@
 """`palmfolio score`."""
 
-import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from palmfolio.cli import options
-from palmfolio.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from palmfolio import Sample
-
-_BATCH = 256
+    from palmfolio import Client, Rewards, Sample, ScoredSample
+    from palmfolio.samplefiles.reading import Line
+    from palmfolio.samplefiles.summary import Summary
 
 
 def score(
@@ -30,84 +31,122 @@ def score(
     traits: Annotated[
         str, typer.Option(metavar="NAME,…", help="Traits to score. Default: all.")
     ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the rewards to FILE.jsonl or FILE.parquet, of any length, and print a "
+            "summary. FILE appears when it is complete; until then there is FILE.partial.",
+            show_default=False,
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="For everything. Default: none.", show_default=False),
+    ] = None,
     endpoints: options.Endpoints = None,
     as_json: options.Json = False,
 ) -> None:
     """Score responses, one reward per trait."""
-    samples = _samples(file, prompt, response, reference)
+    lines, total = _lines(file, prompt, response, reference)
     wanted = [name.strip() for name in traits.split(",") if name.strip()]
-    with options.client(endpoints) as client:
-        rewards = _score_all(client, samples, wanted, quiet=as_json)
-    from palmfolio.console import tables
+    from palmfolio.console.scoring import ScoreProgress
+    from palmfolio.samplefiles.summary import Summary
+    from palmfolio.samplefiles.writing import RewardsFile
 
-    if as_json:
-        from palmfolio.console.plain import print_json
+    summary = Summary()
+    kept: list[ScoredSample] = []
+    writing = RewardsFile(output) if output else None
+    progress = ScoreProgress(options.console(stderr=True), total)
+    try:
+        with options.client(endpoints) as client, writing or nullcontext(), progress:
+            for line, scored in _scored(client, lines, wanted, timeout):
+                summary.add(line, scored)
+                progress.show(summary.samples)
+                if writing:
+                    writing.write(line, scored)
+                else:
+                    kept.append(scored)
+    except BaseException:
+        if writing and writing.rows:
+            typer.echo(f"note: {writing.rows} rows are in {writing.partial}", err=True)
+        raise
+    _show(kept, summary, output, as_json)
+    _fail_where_incomplete(summary)
 
-        print_json(rewards)
-    else:
-        options.console().print(tables.rewards(samples, rewards))
-    if not all(status.ok for status in rewards.statuses):
-        failed = sum(not status.ok for status in rewards.statuses)
-        typer.echo(f"error: {failed} of {len(samples)} samples could not be scored", err=True)
-        raise typer.Exit(1)
 
-
-def _samples(
+def _lines(
     file: Path | None, prompt: str | None, response: str | None, reference: str
-) -> "list[Sample]":
+) -> "tuple[Iterable[Line], int]":
     from palmfolio import Sample
+    from palmfolio.samplefiles.reading import Line, count_samples, read_samples
 
     if file is not None:
         if prompt is not None or response is not None:
             raise typer.BadParameter("give FILE.jsonl, or --prompt and --response, not both")
-        return _read(file)
+        return read_samples(file), count_samples(file)
     if prompt is None or response is None:
         raise typer.BadParameter("give FILE.jsonl, or both --prompt and --response")
-    return [Sample(prompt, response, reference)]
+    return [Line(1, Sample(prompt, response, reference))], 1
 
 
-def _read(file: Path) -> "list[Sample]":
-    from palmfolio import Sample
+def _scored(
+    client: "Client", lines: "Iterable[Line]", traits: list[str], timeout: float | None
+) -> "Iterator[tuple[int, ScoredSample]]":
+    """Scored samples with the numbers of their lines, which come back in the same order."""
+    numbers: deque[int] = deque()
 
-    samples = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError as error:
-            raise ConfigurationError(f"{file}, line {number}: not JSON: {error}") from None
-        known = isinstance(entry, dict) and set(entry) >= {"prompt", "response"}
-        if not known or not all(isinstance(item, str) for item in entry.values()):
-            raise ConfigurationError(
-                f"{file}, line {number}: needs an object with the texts `prompt` and `response`, "
-                "and optionally `reference`"
-            )
-        samples.append(Sample(entry["prompt"], entry["response"], entry.get("reference", "")))
-    if not samples:
-        raise ConfigurationError(f"{file} holds no samples")
-    return samples
+    def samples() -> "Iterator[Sample]":
+        for line in lines:
+            numbers.append(line.number)
+            yield line.sample
+
+    for scored in client.scorer.score_stream(samples(), traits=traits, timeout=timeout):
+        yield numbers.popleft(), scored
 
 
-def _score_all(client: Any, samples: "list[Sample]", traits: list[str], *, quiet: bool) -> Any:
-    """Scores in batches, so that progress shows and no batch is over the server's limit."""
-    from rich.progress import track
+def _show(
+    kept: "list[ScoredSample]", summary: "Summary", output: Path | None, as_json: bool
+) -> None:
+    from palmfolio.console import tables
+    from palmfolio.console.plain import print_json
+    from palmfolio.console.scoring import summary_table
 
+    if output is not None:
+        found = {**summary.as_plain(), "output": str(output)}
+        options.show(as_json, found, lambda _: summary_table(summary, output))
+    elif as_json:
+        print_json(_joined(kept))
+    else:
+        samples = [scored.sample for scored in kept]
+        options.console().print(tables.rewards(samples, _joined(kept)))
+
+
+def _joined(kept: "list[ScoredSample]") -> "Rewards":
     from palmfolio import Rewards
 
-    limit = client.scorer.server_info().limits.get("max_samples", _BATCH)
-    size = max(1, min(_BATCH, limit))
-    starts = range(0, len(samples), size)
-    console = options.console(stderr=True)
-    hidden = quiet or len(starts) == 1
-    parts = [
-        client.scorer.score(samples[start : start + size], traits=traits)
-        for start in track(starts, "scoring", console=console, disable=hidden, transient=True)
-    ]
     return Rewards(
-        traits=parts[0].traits,
-        trait_versions=parts[0].trait_versions,
-        raw=tuple(row for part in parts for row in part.raw),
-        normalised=tuple(row for part in parts for row in part.normalised),
-        statuses=tuple(status for part in parts for status in part.statuses),
+        traits=kept[0].traits,
+        trait_versions=kept[-1].trait_versions,
+        raw=tuple(scored.raw for scored in kept),
+        normalised=tuple(scored.normalised for scored in kept),
+        statuses=tuple(scored.status for scored in kept),
     )
+
+
+def _fail_where_incomplete(summary: "Summary") -> None:
+    problems = []
+    if summary.failed:
+        reasons = "; ".join(f"line {line}: {message}" for line, message in summary.errors)
+        more = "; …" if summary.failed > len(summary.errors) else ""
+        problems.append(
+            f"{summary.failed} of {summary.samples} samples could not be scored: {reasons}{more}"
+        )
+    if summary.changed_traits:
+        problems.append(
+            f"the version of {', '.join(summary.changed_traits)} changed while scoring: rewards "
+            "before and after do not compare; score again"
+        )
+    if problems:
+        typer.echo(f"error: {'. '.join(problems)}", err=True)
+        raise typer.Exit(1)

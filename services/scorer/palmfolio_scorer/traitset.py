@@ -113,7 +113,7 @@ class ServedTrait:
             self.trait.load(models)
             self.settle(calibrations)
             self.failure = ""
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.failure = str(error) or type(error).__name__
             _log.error("trait failed to load", trait=self.name, reason=self.failure)
 

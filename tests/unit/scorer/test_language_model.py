@@ -23,8 +23,17 @@ from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.language_model import LanguageModelTrait
 from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
 
-TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=20)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+# Some are longer than `MAX_TOKENS`, together or even alone.
+LONG = st.builds(lambda text, times: text * times, TEXTS, st.sampled_from([1, 1, 6]))
+SAMPLES = st.lists(st.builds(Sample, LONG | st.just(""), LONG), min_size=1, max_size=8)
+MAX_TOKENS = 60
 JUDGE = {"measure": "judge", "template": "{prompt}\n{response}\nGood?", "yes": "y", "no": "n"}
+MEASURES: dict[str, dict[str, Any]] = {
+    "per_token": {},
+    "per_byte": {"measure": "per_byte", "template": "Q: {prompt}\nA:"},
+    "judge": JUDGE,
+}
 
 
 @cache
@@ -33,8 +42,8 @@ def _folder() -> Path:
 
 
 @cache
-def _reference() -> tuple[Any, Any]:
-    model = AutoModelForCausalLM.from_pretrained(_folder()).eval()
+def _reference(dtype: str = "float32") -> tuple[Any, Any]:
+    model = AutoModelForCausalLM.from_pretrained(_folder(), dtype=dtype).eval()
     return model, AutoTokenizer.from_pretrained(_folder())
 
 
@@ -55,39 +64,75 @@ def _table(trait: LanguageModelTrait, samples: list[Sample], **settings: int) ->
     return asyncio.run(score())
 
 
-def _log_probability(prompt: str, response: str) -> tuple[float, int]:
-    model, tokenizer = _reference()
-    context, completion = (tokenizer(text)["input_ids"] for text in (prompt, response))
+def _alone(sample: Sample, measure: str, chat: bool, dtype: str, overflow: str) -> float | None:
+    """The reward computed with Transformers for one sample; None where there is none."""
+    model, tokenizer = _reference(dtype)
+    context = {
+        "per_token": sample.prompt,
+        "per_byte": f"Q: {sample.prompt}\nA:",
+        "judge": f"{sample.prompt}\n{sample.response}\nGood?",
+    }[measure]
+    if chat:
+        messages = [{"role": "user", "content": context}]
+        context = tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+    context_ids = tokenizer(context)["input_ids"] or [tokenizer.bos_token_id]
+    completion = [] if measure == "judge" else tokenizer(sample.response)["input_ids"]
+    room = MAX_TOKENS - len(completion)
+    if room < 1 or (overflow == "fail" and len(context_ids) > room):
+        return None
+    context_ids = context_ids[-room:]
     with torch.inference_mode():
-        logits = model(torch.tensor([context + completion])).logits[0].log_softmax(-1)
-    positions = range(len(context) - 1, len(context) + len(completion) - 1)
+        logits = model(torch.tensor([context_ids + completion])).logits[0].float().log_softmax(-1)
+    if measure == "judge":
+        yes, no = (tokenizer(answer)["input_ids"][0] for answer in ("y", "n"))
+        odds = math.exp(float(logits[-1, yes] - logits[-1, no]))
+        return odds / (1 + odds)
+    positions = range(len(context_ids) - 1, len(context_ids) + len(completion) - 1)
     total = sum(float(logits[i, token]) for i, token in zip(positions, completion, strict=True))
-    return total, len(completion)
+    return total / (len(completion) if measure == "per_token" else len(sample.response.encode()))
 
 
-@given(samples=st.lists(st.builds(Sample, TEXTS, TEXTS), min_size=1, max_size=8))
-@settings(max_examples=10, deadline=None)
-def test_mean_log_probabilities(samples: list[Sample]) -> None:
-    per_token = _table(_trait(), samples, token_budget=200).raw[:, 0]
-    per_byte = _table(_trait(measure="per_byte"), samples).raw[:, 0]
-    for i, sample in enumerate(samples):
-        total, count = _log_probability(sample.prompt, sample.response)
-        assert per_token[i] == pytest.approx(total / count, abs=1e-5)
-        assert per_byte[i] == pytest.approx(total / len(sample.response.encode()), abs=1e-5)
+@cache
+def _cached_trait(measure: str, chat: bool, dtype: str, overflow: str) -> LanguageModelTrait:
+    return _trait(
+        **MEASURES[measure],
+        chat_template=chat,
+        dtype=dtype,
+        overflow=overflow,
+        max_tokens=MAX_TOKENS,
+    )
 
 
-@given(samples=st.lists(st.builds(Sample, TEXTS, TEXTS), min_size=1, max_size=8))
-@settings(max_examples=10, deadline=None)
-def test_a_judge_says_how_likely_yes_is_among_yes_and_no(samples: list[Sample]) -> None:
-    verdicts = _table(_trait(**JUDGE), samples).raw[:, 0]
-    model, tokenizer = _reference()
-    yes, no = (tokenizer(answer)["input_ids"][0] for answer in ("y", "n"))
-    for verdict, sample in zip(verdicts, samples, strict=True):
-        ids = tokenizer(f"{sample.prompt}\n{sample.response}\nGood?", return_tensors="pt")
-        with torch.inference_mode():
-            logits = model(ids["input_ids"]).logits[0, -1]
-        odds = math.exp(float(logits[yes] - logits[no]))
-        assert verdict == pytest.approx(odds / (1 + odds), abs=1e-5)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("overflow", ["truncate", "fail"])
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("measure", MEASURES)
+@given(samples=SAMPLES, data=st.data())
+@settings(max_examples=6, deadline=None)
+def test_rewards_equal_transformers_one_at_a_time(
+    measure: str,
+    chat: bool,
+    overflow: str,
+    dtype: str,
+    samples: list[Sample],
+    data: st.DataObject,
+) -> None:
+    """In any batch composition and order."""
+    order = data.draw(st.permutations(range(len(samples))))
+    order += data.draw(st.lists(st.sampled_from(order), max_size=2))
+    budget = data.draw(st.integers(1, 400))
+    trait = _cached_trait(measure, chat, dtype, overflow)
+    scored = _table(trait, [samples[i] for i in order], token_budget=budget).raw[:, 0]
+    alone = [_alone(sample, measure, chat, dtype, overflow) for sample in samples]
+    expected = np.array([np.nan if alone[i] is None else alone[i] for i in order], dtype=float)
+    if dtype == "float32":
+        assert scored == pytest.approx(expected, abs=1e-5, nan_ok=True)
+    else:
+        centre = 0.0 if measure == "judge" else np.log(len(_reference()[1]))
+        squashed, wanted = (1 / (1 + np.exp(-values - centre)) for values in (scored, expected))
+        assert squashed == pytest.approx(wanted, abs=1e-2, nan_ok=True)
 
 
 def test_what_cannot_be_scored_fails_alone() -> None:

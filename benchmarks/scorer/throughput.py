@@ -143,11 +143,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.2)
 
 
-def measured(contenders: dict[str, Callable[[], object]], count: int, rounds: int) -> dict:
+def measured(
+    contenders: dict[str, Callable[[], object]], count: int, rounds: int, threads: int
+) -> dict[str, float]:
     """Texts a second per contender: the median over the rounds."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds):
         for name, run in contenders.items():
+            torch.set_num_threads(threads)  # the one before may have left another number
             start = time.perf_counter()
             run()
             rates[name].append(count / (time.perf_counter() - start))
@@ -182,7 +185,7 @@ def main() -> None:
         contenders["ours, over gRPC"] = stack.enter_context(
             over_grpc(folder, texts, arguments.threads)
         )
-        rates = measured(contenders, arguments.count, arguments.rounds)
+        rates = measured(contenders, arguments.count, arguments.rounds, arguments.threads)
     if arguments.json:
         print(json.dumps(rates, indent=1))
     else:

@@ -25,19 +25,23 @@ def _queue(lengths: list[int]) -> LengthBuckets[Item]:
     lengths=st.lists(st.integers(1, 60), max_size=80),
     budget=st.integers(1, 200),
     most=st.integers(1, 12),
+    padded=st.booleans(),
 )
 def test_batches_partition_the_queue_within_the_budget(
-    lengths: list[int], budget: int, most: int
+    lengths: list[int], budget: int, most: int, padded: bool
 ) -> None:
     queue = _queue(lengths)
     left = {item.key for item in queue.entries()}
     while oldest := queue.entries()[:1]:
-        batch = queue.pop_batch(budget, most)
+        batch = queue.pop_batch(budget, most, padded=padded)
+        sizes = [item.length for item in batch]
+        cost = len(sizes) * max(sizes) if padded else sum(sizes)
         assert oldest[0] in batch
         assert len(batch) <= most
-        assert len(batch) == 1 or len(batch) * max(i.length for i in batch) <= budget
+        assert len(batch) == 1 or cost <= budget
         assert {item.key for item in batch} <= left
         left -= {item.key for item in batch}
+        assert queue.tokens == sum(item.length for item in queue.entries())
     assert not left
     assert queue.pop_batch(budget, most) == []
 

@@ -184,3 +184,40 @@ async def test_stopping_fails_what_waits() -> None:
     assert (await running).failures == {}
     assert (await waiting).failures[0, 0].code == "UNAVAILABLE"
     await stopping
+
+
+async def test_lanes_compute_at_once_and_every_input_once() -> None:
+    model = CountingModel()
+    model.gate.clear()
+    engine = engine_on(model, lanes=3)
+    texts = [f"{i:03d}" * 30 for i in range(90)]
+    scoring = asyncio.create_task(
+        engine.score(responses(*texts, *texts), [served(CountingTrait(model))])
+    )
+    await until(lambda: len(engine.worker(model)._running) > 30)
+    assert not model.batches
+    model.gate.set()
+    table = await scoring
+    await engine.stop()
+    assert table.raw[:, 0].tolist() == [value_of(text) for text in (*texts, *texts)]
+    computed = [text for batch in model.batches for text in batch]
+    assert sorted(computed) == sorted(texts)
+
+
+async def test_models_on_a_cpu_share_its_lanes() -> None:
+    models = [CountingModel(), CountingModel()]
+    for model in models:
+        model.gate.clear()
+    engine = engine_on(*models, lanes=1)
+    scoring = [
+        asyncio.create_task(engine.score(responses("a", "b"), [served(CountingTrait(model))]))
+        for model in models
+    ]
+    await until(lambda: any(model.entered.is_set() for model in models))
+    await asyncio.sleep(0.1)
+    assert [model.entered.is_set() for model in models].count(True) == 1
+    for model in models:
+        model.gate.set()
+    tables = await asyncio.gather(*scoring)
+    await engine.stop()
+    assert [table.raw[:, 0].tolist() for table in tables] == [[97.0, 98.0]] * 2

@@ -31,6 +31,8 @@ class LengthBuckets(Generic[Entry]):
         self._by_key: OrderedDict[bytes, Entry] = OrderedDict()
         self._by_length: dict[int, OrderedDict[bytes, Entry]] = {}
         self._lengths: list[int] = []
+        self.tokens = 0
+        """Tokens of everything that waits."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -50,35 +52,38 @@ class LengthBuckets(Generic[Entry]):
             self._by_length[entry.length] = OrderedDict()
             insort(self._lengths, entry.length)
         self._by_length[entry.length][entry.key] = entry
+        self.tokens += entry.length
 
     def remove(self, entry: Entry) -> None:
         """Takes an entry out."""
         del self._by_key[entry.key]
+        self.tokens -= entry.length
         bucket = self._by_length[entry.length]
         del bucket[entry.key]
         if not bucket:
             del self._by_length[entry.length]
             self._lengths.pop(bisect_left(self._lengths, entry.length))
 
-    def pop_batch(self, token_budget: int, max_batch: int) -> list[Entry]:
+    def pop_batch(self, token_budget: int, max_batch: int, *, padded: bool = True) -> list[Entry]:
         """Takes out the next batch, shortest first; empty when nothing waits.
 
-        At most `max_batch` entries, whose number times the longest one's length is at most
-        `token_budget` (one entry alone may exceed it).
+        At most `max_batch` entries that cost at most `token_budget` together (one alone may cost
+        more): their number times the longest one's length when `padded`, else their tokens.
         """
         if not self._by_key:
             return []
         head = next(iter(self._by_key.values()))
         batch = [head]
         self.remove(head)
-        longest = head.length
+        longest = tokens = head.length
         while len(batch) < max_batch and (length := self._nearest(head.length)) is not None:
-            if max(longest, length) * (len(batch) + 1) > token_budget:
+            cost = max(longest, length) * (len(batch) + 1) if padded else tokens + length
+            if cost > token_budget:
                 break
             entry = next(iter(self._by_length[length].values()))
             self.remove(entry)
             batch.append(entry)
-            longest = max(longest, length)
+            longest, tokens = max(longest, length), tokens + length
         batch.sort(key=lambda entry: entry.length)
         return batch
 

@@ -1,6 +1,7 @@
 """Scores samples on traits: queues, threads and caches behind one call."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from palmfolio_scorer.engine.columns import (
 from palmfolio_scorer.engine.settings import EngineSettings
 from palmfolio_scorer.engine.worker import ModelWorker, Ticket
 from palmfolio_scorer.models.base import DeviceModel
+from palmfolio_scorer.models.device import is_cpu, torch_threads
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample, SampleFailure, check_text
 from palmfolio_scorer.traits.base import ModelTrait, RawRewards, TextTrait
@@ -54,22 +56,37 @@ class Engine:
         self._settings = settings
         self._max_characters = max_characters
         self._workers: dict[int, ModelWorker] = {}
+        self._cpu_lanes = 1
+        self._cpu_places: threading.Semaphore | None = None
         self.admission = Admission(settings.max_queued_samples, settings.max_queued_characters)
         self._text_pool = ThreadPoolExecutor(settings.text_threads, "text")
 
     def start(self, models: ModelStore) -> None:
-        """Starts one thread per loaded model that has none yet."""
+        """Starts the threads of every loaded model that has none yet."""
         for model in models:
             if id(model) in self._workers:
                 continue
+            lanes = self._lanes_on(model.device)
             worker = ModelWorker(
                 model,
                 token_budget=self._settings.budget_for(model.device),
                 max_batch=self._settings.max_batch,
                 cached_outputs=self._settings.cached_outputs,
+                lanes=lanes,
+                places=self._cpu_places if is_cpu(model.device) else None,
             )
             self._workers[id(model)] = worker
             worker.start()
+
+    def _lanes_on(self, device: str) -> int:
+        """Lanes of a model; on the CPU, all models share as many places."""
+        if not is_cpu(device):
+            return 1
+        if self._cpu_places is None:
+            # Asked once: the lanes themselves lower torch's number of threads.
+            self._cpu_lanes = self._settings.lanes or torch_threads()
+            self._cpu_places = threading.Semaphore(self._cpu_lanes)
+        return self._cpu_lanes
 
     async def stop(self) -> None:
         """Ends the threads after their current batches; what waits fails as UNAVAILABLE."""

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from palmfolio_scorer.models.device import is_cpu
+
 
 class EngineSettings(BaseModel):
     """Bounds of the engine's queues, batches and caches."""
@@ -20,6 +22,9 @@ class EngineSettings(BaseModel):
     """Characters of the samples that wait or run: bounds the memory."""
     cached_outputs: int = Field(default=16_384, ge=0)
     """Model outputs kept per model, least recently used first out; 0 turns the cache off."""
+    lanes: int | None = Field(default=None, gt=0)
+    """Batches that are computed at once on a CPU, each on one thread; None for one per torch
+    thread. An accelerator computes one batch of each model at a time."""
     text_threads: int = Field(default=1, gt=0)
     """Threads for tokenisers and for traits without a model."""
 
@@ -27,4 +32,4 @@ class EngineSettings(BaseModel):
         """Tokens of one batch on a device."""
         if self.token_budget is not None:
             return self.token_budget
-        return 65_536 if device.startswith("cuda") else 2_048
+        return 1_024 if is_cpu(device) else 65_536

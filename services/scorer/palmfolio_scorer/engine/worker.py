@@ -1,5 +1,6 @@
-"""One model's queue and the one thread that runs the model."""
+"""One model's queue and the threads that run the model."""
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -11,13 +12,16 @@ import numpy as np
 from palmfolio_runtime.logs import get_logger
 from palmfolio_scorer.engine.buckets import LengthBuckets
 from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, Output
-from palmfolio_scorer.models.device import is_out_of_memory
+from palmfolio_scorer.models.device import is_out_of_memory, single_thread
 from palmfolio_scorer.models.source import key_of
 from palmfolio_scorer.samples import SampleError, SampleFailure
 
 _log = get_logger(__name__)
 
 Result = Output | SampleFailure
+
+_LEAST_SHARE = 256
+"""Tokens below which a batch is not split between lanes."""
 
 EXPIRED = SampleFailure("DEADLINE_EXCEEDED", "the deadline passed before the sample was scored")
 STOPPED = SampleFailure("UNAVAILABLE", "the scorer is shutting down")
@@ -69,12 +73,30 @@ class _Entry:
 class ModelWorker:
     """Batches by length under a token budget; computes equal inputs once; isolates bad ones.
 
-    `enqueue` may be called from any thread. The model is called from the worker's thread alone.
+    `enqueue` may be called from any thread. The model is called from the worker's lanes alone:
+    one thread on an accelerator; on a CPU one per core, each of which computes a batch of its own,
+    as cores that share every operation spend their time waiting for one another.
     """
 
     def __init__(
-        self, model: DeviceModel, *, token_budget: int, max_batch: int, cached_outputs: int
+        self,
+        model: DeviceModel,
+        *,
+        token_budget: int,
+        max_batch: int,
+        cached_outputs: int,
+        lanes: int = 1,
+        places: threading.Semaphore | None = None,
     ) -> None:
+        """
+        Args:
+            model: the model.
+            token_budget: tokens of one batch at most.
+            max_batch: inputs of one batch at most.
+            cached_outputs: outputs that are kept; 0 for none.
+            lanes: threads that call the model.
+            places: how many batches, of all models on a device, run at once; None for no limit.
+        """
         self.model = model
         self.token_budget = min(token_budget, model.max_batch_tokens or token_budget)
         """Halved whenever the device runs out of memory."""
@@ -85,19 +107,28 @@ class ModelWorker:
         self._running: dict[bytes, _Entry] = {}
         self._changed = threading.Condition()
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._places = places or contextlib.nullcontext()
+        self._lanes = [
+            threading.Thread(target=self._run, name=f"model-{i}", daemon=True) for i in range(lanes)
+        ]
 
     def start(self) -> None:
-        """Starts the model's thread."""
-        self._thread.start()
+        """Starts the model's lanes."""
+        for lane in self._lanes:
+            lane.start()
 
     def stop(self) -> None:
-        """Ends the thread after its current batch; what waits fails as UNAVAILABLE."""
+        """Ends the lanes after their current batches; what waits fails as UNAVAILABLE."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join()
+            self._changed.notify_all()
+        for lane in self._lanes:
+            if lane.is_alive():
+                lane.join()
+        with self._changed:
+            while leftover := self._waiting.pop_batch(1, 1):
+                for ticket, position in leftover[0].waiters:
+                    ticket.resolve(position, STOPPED)
         self.model.release()
 
     def waiting(self) -> int:
@@ -121,7 +152,7 @@ class ModelWorker:
                     ticket.resolve(first + i, STOPPED)
                 elif not ticket.cancelled and not self._join(keys[i], ticket, first + i):
                     self._waiting.add(_Entry(keys[i], item, [(ticket, first + i)]))
-            self._changed.notify()
+            self._changed.notify_all()
 
     def cancel(self, ticket: Ticket) -> None:
         """Drops a ticket's inputs that nobody else waits for, at once."""
@@ -149,25 +180,33 @@ class ModelWorker:
             return [_failure(error)]
 
     def _run(self) -> None:
+        if len(self._lanes) > 1:
+            single_thread()
         while batch := self._next_batch():
-            self._compute(batch)
-        with self._changed:
-            while leftover := self._waiting.pop_batch(1, 1):
-                for ticket, position in leftover[0].waiters:
-                    ticket.resolve(position, STOPPED)
+            with self._places:
+                self._compute(batch)
 
     def _next_batch(self) -> list[_Entry]:
         """Waits for work; empty when stopping."""
         with self._changed:
             while not self._stopping:
-                batch = self._waiting.pop_batch(self.token_budget, self._max_batch)
+                batch = self._waiting.pop_batch(
+                    self._share(), self._max_batch, padded=self.model.pads
+                )
                 batch = self._alive(batch, time.monotonic())
                 if batch:
-                    self._running = {entry.key: entry for entry in batch}
+                    self._running |= {entry.key: entry for entry in batch}
                     return batch
                 if not len(self._waiting):
                     self._changed.wait()
             return []
+
+    def _share(self) -> int:
+        """Tokens of the next batch: the lanes share what waits, so that none stands idle."""
+        if len(self._lanes) == 1:
+            return self.token_budget
+        fair = -(-self._waiting.tokens // len(self._lanes))
+        return min(self.token_budget, max(fair, _LEAST_SHARE))
 
     def _drop_dead(self, now: float) -> None:
         for entry in self._waiting.entries():
@@ -209,7 +248,8 @@ class ModelWorker:
         self._publish(batch, [_checked(output) for output in outputs])
 
     def _shrink(self, batch: list[_Entry]) -> None:
-        cost = len(batch) * max(entry.length for entry in batch)
+        lengths = [entry.length for entry in batch]
+        cost = len(batch) * max(lengths) if self.model.pads else sum(lengths)
         self.token_budget = max(1, min(self.token_budget, cost) // 2)
         _log.warning("out of memory: smaller batches", token_budget=self.token_budget)
 

@@ -56,12 +56,16 @@ class ModelOptions(BaseModel):
 
 
 class DeviceModel(ABC):
-    """A loaded model. `encode` runs on tokeniser threads, `forward` on the model's own thread."""
+    """A loaded model. `encode` runs on tokeniser threads, `forward` on the model's own threads,
+    of which several may call it at once.
+    """
 
     revision: str
     """Digest of the model's files (or the hub's commit): part of a trait's version."""
     device: str
     dtype: str
+    pads: bool = True
+    """Whether a batch is filled up to its longest input, so that padding costs like tokens."""
     max_batch_tokens: int | None = None
     """Tokens of one batch, padding included, where the model wants fewer than the engine's
     budget."""

@@ -1,5 +1,6 @@
 """Reward models and classifiers: text, or a pair of texts, in; logits out."""
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ from palmfolio_scorer.models.source import TraitLoadError, locate, model_revisio
 from palmfolio_scorer.models.tokenising import LimitedTokeniser
 
 if TYPE_CHECKING:
-    pass
+    import torch
+
+    from palmfolio_scorer.models.packed_classifier import PackedClassifier
 
 RENDERED = "rendered"
 """First part of an input whose special tokens a chat template has written already."""
@@ -63,6 +66,9 @@ class ClassifierModel(DeviceModel):
         )
         # None where the model reads its last token, whatever it is, and so knows no padding.
         self._pad_id: int | None = self._text_config.pad_token_id
+        self._padding = threading.Lock()
+        self._packed = self._packed_form()
+        self.pads = self._packed is None
 
     def encode(self, inputs: Sequence[ModelInput]) -> list[Encoded]:
         """Tokenises texts, pairs and rendered chats."""
@@ -87,13 +93,34 @@ class ClassifierModel(DeviceModel):
         import torch
 
         with torch.inference_mode():
-            tensors = batch_tensors(batch, self._padding_for(batch), self.device)
-            if all("types" in encoded.extra for encoded in batch):
-                types = pad([encoded.extra["types"] for encoded in batch], 0)
-                tensors["token_type_ids"] = to_device(types, self.device)
-            logits: torch.Tensor = self._model(**tensors).logits
+            logits = (self._packed or self._padded_logits)(batch)
             result: npt.NDArray[np.float32] = logits.float().cpu().numpy()
         return result
+
+    def _padded_logits(self, batch: Sequence[Encoded]) -> "torch.Tensor":
+        """Logits (B, K) of a batch filled up with padding."""
+        padding = self._padding_for(batch)
+        tensors = batch_tensors(batch, padding, self.device)
+        if all("types" in encoded.extra for encoded in batch):
+            types = pad([encoded.extra["types"] for encoded in batch], 0)
+            tensors["token_type_ids"] = to_device(types, self.device)
+        if self._pad_id is not None:
+            return self._logits(tensors)
+        with self._padding:  # the padding token of the moment is state of the model
+            self._text_config.pad_token_id = self._model.config.pad_token_id = padding
+            return self._logits(tensors)
+
+    def _logits(self, tensors: "dict[str, torch.Tensor]") -> "torch.Tensor":
+        logits: torch.Tensor = self._model(**tensors).logits
+        return logits
+
+    def _packed_form(self) -> "PackedClassifier | None":
+        import torch
+
+        from palmfolio_scorer.models.packed_classifier import packed_classifier
+
+        with torch.inference_mode():
+            return packed_classifier(self._model, self._padded_logits, self._pad_id, self.device)
 
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""
@@ -112,10 +139,7 @@ class ClassifierModel(DeviceModel):
         if self._pad_id is not None:
             return self._pad_id
         last = {encoded.ids[-1] for encoded in batch}
-        padding = next(i for i in range(len(last) + 1) if i not in last)
-        self._text_config.pad_token_id = padding
-        self._model.config.pad_token_id = padding
-        return padding
+        return next(i for i in range(len(last) + 1) if i not in last)
 
 
 def _load(source: str, options: ModelOptions, dtype: str) -> tuple[Any, Any]:

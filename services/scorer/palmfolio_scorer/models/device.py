@@ -77,6 +77,29 @@ def release_cache(device: str) -> None:
         torch.cuda.empty_cache()
 
 
+def is_cpu(device: str) -> bool:
+    """Whether models on the device run on the machine's own cores."""
+    return device.startswith("cpu")
+
+
+def torch_threads() -> int:
+    """Threads that torch uses for one operation."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def single_thread() -> None:
+    """Lets torch compute what this thread asks for on this thread alone.
+
+    Torch's matrix library counts its threads per process, so this is for processes whose torch
+    work is all done by such threads.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a device ran out of memory."""
     import torch

@@ -72,3 +72,13 @@ def running_scorer(
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def install_plugin(folder: Path, kind: str, code: str) -> Path:
+    """Installs a trait kind into a folder of distributions: the class `Plugin` of that code."""
+    about = folder / f"{kind}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {kind}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[palmfolio.traits]\n{kind} = {kind}:Plugin\n")
+    (folder / f"{kind}.py").write_text(code)
+    return folder

@@ -12,7 +12,7 @@ import torch
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safetensors.torch import load_file, save_file
-from scorer_process import ScorerProcess, running_scorer
+from scorer_process import ScorerProcess, install_plugin, running_scorer
 from tiny_models import classifier, language_model
 from transformers import AutoTokenizer
 
@@ -24,7 +24,7 @@ import sys
 from palmfolio_scorer.samples import Sample, SampleError
 from palmfolio_scorer.traits.base import TextTrait, TraitOptions
 
-class Touchy(TextTrait[TraitOptions]):
+class Plugin(TextTrait[TraitOptions]):
     options_type = TraitOptions
 
     def reward(self, sample: Sample) -> float:
@@ -90,16 +90,6 @@ def _rater(folder: Path) -> Path:
     return folder
 
 
-def _plugin(folder: Path) -> Path:
-    """Installs the trait kind `touchy`."""
-    about = folder / "touchy-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: touchy\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[palmfolio.traits]\ntouchy = touchy:Touchy\n")
-    (folder / "touchy.py").write_text(PLUGIN)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScorerProcess]:
     """A scorer of traits of each kind, all with a weak spot."""
@@ -126,7 +116,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScorerProcess]:
     ]
     with running_scorer(
         folder,
-        plugins=_plugin(folder / "plugins"),
+        plugins=install_plugin(folder / "plugins", "touchy", PLUGIN),
         traits=[trait | {"normalisation": {"kind": "identity"}} for trait in traits],
         limits={"max_message_bytes": 64 * 2**20},
     ) as running:

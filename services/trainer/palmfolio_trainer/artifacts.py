@@ -77,6 +77,11 @@ class ArtifactStore:
         self._filesystem, self._base = fsspec.core.url_to_fs(self._root)
         self._is_local = "file" in _protocols(self._filesystem)
 
+    @property
+    def local_folder(self) -> Path | None:
+        """The root where it is a folder of this machine."""
+        return Path(self._base) if self._is_local else None
+
     def publish(self, folder: Path, policy: str) -> tuple[str, str]:
         """Copies a sealed folder under the root.
 
@@ -145,7 +150,12 @@ def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
 def _copy_aside(folder: Path, target: Path) -> None:
     aside = target.with_suffix(".partial")
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(folder, aside)
+    try:
+        shutil.copytree(folder, aside)
+    except OSError:
+        # What a full volume let through is in the way of what makes room.
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
     shutil.rmtree(target, ignore_errors=True)
     aside.rename(target)
 

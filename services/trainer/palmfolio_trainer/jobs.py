@@ -20,10 +20,12 @@ from palmfolio_trainer.executors.base import (
     Crashed,
     Executor,
     Job,
+    NoRoom,
     Outcome,
     Progress,
     Succeeded,
 )
+from palmfolio_trainer.room import Room, is_no_room
 from palmfolio_trainer.spec import BaseModel, TrainingSpec
 from palmfolio_trainer.store import jobs as store
 from palmfolio_trainer.store.jobs import Claim
@@ -33,6 +35,7 @@ log = get_logger(__name__)
 _POLL_SECONDS = 0.2
 # Another replica's work, and cancellations sent to it, are seen after this long at the latest.
 _IDLE_SECONDS = 1.0
+_LOST = "the attempt lost its process"
 # A process that dies without a word gets one more chance: it may have been killed from outside.
 _ALLOWED_CRASHES = 1
 
@@ -60,6 +63,7 @@ class JobLoop:
         executor: Executor,
         artifacts: ArtifactStore,
         bases: Mapping[str, BaseModel],
+        room: Room,
     ) -> None:
         self._config = config
         self._folder = folder
@@ -69,6 +73,7 @@ class JobLoop:
         self._executor = executor
         self._artifacts = artifacts
         self._bases = bases
+        self._room = room
         self._jobs: dict[_Attempt, Job] = {}
         self._outcomes: dict[_Attempt, Outcome] = {}
         self._cancelling: set[_Attempt] = set()
@@ -90,7 +95,9 @@ class JobLoop:
                     await self._renew()
                     renew_at = loop.time() + self._config.lease_seconds / 3
                 await self._cancel()
-                await self._claim()
+                await asyncio.to_thread(self._room.look)
+                if not self._room.trouble:
+                    await self._claim()
                 await self._collect()
                 self.failure = ""
             except ServiceError as error:
@@ -104,7 +111,7 @@ class JobLoop:
     async def release(self) -> None:
         """Puts our jobs back into the queue. For the end, when no attempt runs any more."""
         for claim in await self._database.run(store.owned, self._owner):
-            await self._database.run(store.requeue, claim.job, claim.attempt)
+            await self._database.run(store.requeue, claim.job, claim.attempt, _LOST)
 
     async def _pause(self) -> None:
         seconds = _POLL_SECONDS if self._jobs and not self.failure else _IDLE_SECONDS
@@ -128,7 +135,7 @@ class JobLoop:
                 self._jobs[key] = await self._job(owned[key])
             else:
                 log.info("a job lost its process and goes on", job=key[0], attempt=key[1])
-                await self._database.run(store.requeue, *key)
+                await self._database.run(store.requeue, *key, _LOST)
 
     async def _cancel(self) -> None:
         for job in await self._database.run(store.cancellable):
@@ -157,7 +164,10 @@ class JobLoop:
             job = await self._job(claim)
             await self._executor.submit(job)
         except (ArtifactError, OSError, LookupError) as error:
-            await self._fail(claim.job, claim.attempt, str(error))
+            if is_no_room(error):
+                await self._wait_for_room(claim.job, claim.attempt, str(error))
+            else:
+                await self._fail(claim.job, claim.attempt, str(error))
             await self._changes.notify()
             return
         self._jobs[claim.job, claim.attempt] = job
@@ -194,9 +204,9 @@ class JobLoop:
                     self._outcomes[key] = report.outcome
                 for progress in report.progress:
                     await self._record(*key, progress)
-            if outcome := self._outcomes.get(key):
-                # Forgotten only once its end is in the database; until then, tried again.
-                await self._finish(job, outcome, cancelled=key in self._cancelling)
+            outcome = self._outcomes.get(key)
+            # Forgotten only once its end is in the database; until then, tried again.
+            if outcome and await self._finish(job, outcome, cancelled=key in self._cancelling):
                 del self._jobs[key], self._outcomes[key]
                 self._cancelling.discard(key)
 
@@ -211,29 +221,48 @@ class JobLoop:
         await self._database.run(store.record, job, attempt, where, progress.message)
         await self._changes.notify()
 
-    async def _finish(self, job: Job, outcome: Outcome, cancelled: bool) -> None:
-        log.info("training ended", job=job.id, attempt=job.attempt, outcome=outcome.kind)
+    async def _finish(self, job: Job, outcome: Outcome, cancelled: bool) -> bool:
+        """Notes how an attempt ended; False when that must wait."""
         if isinstance(outcome, Succeeded):
-            await self._publish(job)
+            if not await self._publish(job):
+                return False
         elif isinstance(outcome, Cancelled) or cancelled:
             await self._database.run(store.cancelled, job.id, job.attempt)
+        elif isinstance(outcome, NoRoom):
+            await self._wait_for_room(job.id, job.attempt, outcome.error)
         elif isinstance(outcome, Crashed):
             await self._crashed(job, outcome)
         else:
             await self._fail(job.id, job.attempt, outcome.error)
+        log.info("training ended", job=job.id, attempt=job.attempt, outcome=outcome.kind)
         await asyncio.to_thread(_clean, job)
         await self._changes.notify()
+        return True
 
-    async def _publish(self, job: Job) -> None:
+    async def _publish(self, job: Job) -> bool:
+        """Publishes a trained adapter; False when there is no room, and it stays where it is."""
+        if self._room.trouble:
+            return False
         try:
             uri, digest = await asyncio.to_thread(
                 self._artifacts.publish, job.result, job.spec.policy_id
             )
         except (ArtifactError, OSError) as error:
+            if is_no_room(error):
+                self._room.ran_out(str(error))
+                return False
             await self._fail(job.id, job.attempt, f"the adapter cannot be published: {error}")
-            return
+            return True
+        self._room.was_enough()
         if not await self._database.run(store.succeed, job.id, job.attempt, uri, digest):
             log.warning("a stale attempt was not published", job=job.id, attempt=job.attempt)
+        return True
+
+    async def _wait_for_room(self, job: str, attempt: int, error: str) -> None:
+        """Puts a job back into the queue, from which none is taken while there is no room."""
+        self._room.ran_out(error)
+        why = f"attempt {attempt} is repeated once there is room: {error}"
+        await self._database.run(store.requeue, job, attempt, why)
 
     async def _crashed(self, job: Job, outcome: Crashed) -> None:
         message = f"attempt {job.attempt} is repeated: {outcome.error}"

@@ -1,8 +1,7 @@
 """The trainer as a service: what it is made of, and how it starts and stops."""
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 from google.longrunning import operations_pb2_grpc
@@ -11,7 +10,6 @@ from grpc import aio
 from palmfolio.v1 import errors_pb2, trainer_pb2, trainer_pb2_grpc
 from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
-from palmfolio_runtime.database_probes import is_full
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS
@@ -21,6 +19,7 @@ from palmfolio_trainer.config import TrainerConfig
 from palmfolio_trainer.executors.local import LocalExecutor
 from palmfolio_trainer.generation import SamplingThread
 from palmfolio_trainer.jobs import JobLoop
+from palmfolio_trainer.room import Room, is_no_room
 from palmfolio_trainer.sampling import Samplers
 from palmfolio_trainer.scorer import TraitCatalogue
 from palmfolio_trainer.servicer import TrainerServicer
@@ -66,6 +65,8 @@ class TrainerService:
             warm_spare=config.warm_spare,
             grace_seconds=config.cancel_grace_seconds,
         )
+        folders = [self.state.path, self.artifacts.local_folder]
+        self.room = Room([folder for folder in folders if folder])
         self._tasks: list[asyncio.Task[None]] = []
         self._reasons = ["starting"]
 
@@ -81,6 +82,7 @@ class TrainerService:
             executor=self._executor,
             artifacts=self.artifacts,
             bases=self.bases,
+            room=self.room,
         )
         trainer_pb2_grpc.add_TrainerServicer_to_server(TrainerServicer(self), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(
@@ -92,9 +94,8 @@ class TrainerService:
         await self.database.open("palmfolio_trainer.store")
         self._reasons = [f"preparing the base models {', '.join(self.config.base_models)}"]
         # The spare loads its libraries while the base models are prepared.
-        await self._executor.start()
-        cache = self.state.path / "base-models"
-        self.bases.update(await self._resolve_base_models(cache))
+        await self._when_there_is_room(self._executor.start)
+        await self._when_there_is_room(self._resolve_base_models)
         await self.database.patiently(
             lambda: self.database.run(policies.add_base_models, self.bases)
         )
@@ -105,15 +106,21 @@ class TrainerService:
         self._reasons = []
 
     def not_ready(self) -> Sequence[str]:
-        """Why the trainer does not take work."""
+        """Why the trainer does not take work, or does not get on with it."""
+        return [*self._refusals(), *([self.room.trouble] if self.room.trouble else [])]
+
+    def _refusals(self) -> Sequence[str]:
         if self.database.trouble:
             return [*self._reasons, self.database.trouble]
         failure = self.jobs.failure
         return [*self._reasons, *([f"the job loop fails: {failure}"] if failure else [])]
 
     def require_ready(self) -> None:
-        """Raises UNAVAILABLE while the trainer does not take work."""
-        reasons = self.not_ready()
+        """Raises UNAVAILABLE while the trainer does not take work.
+
+        On a full volume it does: trainings are queued, and deleting a policy makes room.
+        """
+        reasons = self._refusals()
         if reasons:
             raise ServiceError(
                 grpc.StatusCode.UNAVAILABLE,
@@ -136,18 +143,27 @@ class TrainerService:
         self.database.close()
         self.state.close()
 
-    async def _resolve_base_models(self, cache: Path) -> dict[str, BaseModel]:
+    async def _resolve_base_models(self) -> None:
+        cache = self.state.path / "base-models"
+        self.bases.update(
+            await self.sampling.run(lambda: base_models.resolve(self.config.base_models, cache))
+        )
+
+    async def _when_there_is_room(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Tries again while the volume is full."""
+        reasons = self._reasons
         while True:
             try:
-                return await self.sampling.run(
-                    lambda: base_models.resolve(self.config.base_models, cache)
-                )
-            except RuntimeError as error:
-                if not is_full(str(error)):
+                await work()
+            except (OSError, RuntimeError) as error:
+                if not is_no_room(error):
                     raise
                 log.error("trouble with the state folder", reason=str(error))
-                self._reasons = [str(error)]
-            await asyncio.sleep(_FULL_SECONDS)
+                self._reasons = [*reasons, str(error)]
+                await asyncio.sleep(_FULL_SECONDS)
+            else:
+                self._reasons = reasons
+                return
 
     async def _release_jobs(self) -> None:
         try:

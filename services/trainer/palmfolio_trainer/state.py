@@ -35,8 +35,11 @@ class StateFolder:
             raise StateError(
                 f"state_dir {path} is in use by another trainer: stop it, or choose another folder"
             ) from error
-        self.owner = self._identity(self.path / "identity")
-        """Who owns the leases of this folder's trainer."""
+        try:
+            self.owner = self._identity(self.path / "identity")
+            """Who owns the leases of this folder's trainer."""
+        except OSError as error:
+            raise StateError(f"state_dir {path} cannot be written: {error}") from error
 
     def close(self) -> None:
         """Releases the lock."""

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -20,10 +21,12 @@ from palmfolio_trainer.executors.base import (
     Event,
     Failed,
     Job,
+    NoRoom,
     Progress,
     Succeeded,
 )
 from palmfolio_trainer.rewards import ScorerRewards
+from palmfolio_trainer.room import is_no_room
 
 _READ_BYTES = 2**16
 
@@ -165,11 +168,11 @@ def main() -> None:
     try:
         outcome = train(job, Reporter(channel, job.spec.grpo.steps), stop)
     except Exception as error:  # whatever it is, the operation is to say it
-        traceback.print_exc()
-        outcome = Failed(error=_described(error))
+        outcome = _failure(error)
     channel.send(outcome)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # the log's volume may be full
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Threads of torch or gRPC are not waited for: everything is on disk.
     os._exit(0)
 
@@ -180,6 +183,14 @@ def _redirect(log: Path) -> None:
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     os.close(descriptor)
+
+
+def _failure(error: Exception) -> Event:
+    with suppress(OSError):
+        traceback.print_exc()
+    if is_no_room(error) and not isinstance(error, methods.RewardError):
+        return NoRoom(error=_described(error))
+    return Failed(error=_described(error))
 
 
 def _described(error: Exception) -> str:

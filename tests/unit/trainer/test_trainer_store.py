@@ -170,7 +170,7 @@ async def test_an_expired_lease_makes_the_old_attempt_powerless(database: Databa
     assert not await database.run(jobs.succeed, old.job, old.attempt, "file:///old", "old")
     assert not await database.run(jobs.fail, old.job, old.attempt, FAILURE)
     assert not await database.run(jobs.cancelled, old.job, old.attempt)
-    assert not await database.run(jobs.requeue, old.job, old.attempt)
+    assert not await database.run(jobs.requeue, old.job, old.attempt, "")
     assert await database.run(jobs.crashed, old.job, old.attempt, 1, "") is None
     assert not (await operation(database, asked.name)).done
     assert await database.run(jobs.succeed, new.job, new.attempt, "file:///new", "new")
@@ -191,7 +191,7 @@ async def test_a_job_that_lost_its_process_is_claimed_with_a_new_attempt(
 ) -> None:
     await admit(database, "a")
     first = await claim_one(database)
-    assert await database.run(jobs.requeue, first.job, first.attempt)
+    assert await database.run(jobs.requeue, first.job, first.attempt, "why")
     assert (await claim_one(database)).attempt == 2
 
 

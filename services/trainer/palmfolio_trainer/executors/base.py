@@ -79,6 +79,13 @@ class Failed(_Message):
     error: str
 
 
+class NoRoom(_Message):
+    """A volume was full: another attempt may succeed once there is room."""
+
+    kind: Literal["no_room"] = "no_room"
+    error: str
+
+
 class Cancelled(_Message):
     """The attempt was told to stop, and did."""
 
@@ -92,9 +99,9 @@ class Crashed(_Message):
     error: str
 
 
-Outcome: TypeAlias = Succeeded | Failed | Cancelled | Crashed
+Outcome: TypeAlias = Succeeded | Failed | NoRoom | Cancelled | Crashed
 Event: TypeAlias = Annotated[
-    Progress | Succeeded | Failed | Cancelled | Crashed, Field(discriminator="kind")
+    Progress | Succeeded | Failed | NoRoom | Cancelled | Crashed, Field(discriminator="kind")
 ]
 
 
@@ -149,6 +156,7 @@ __all__ = [
     "Executor",
     "Failed",
     "Job",
+    "NoRoom",
     "Outcome",
     "Progress",
     "Report",

@@ -86,12 +86,12 @@ def renew(session: Session, owner: str, lease_seconds: float) -> None:
     )
 
 
-def requeue(session: Session, job: str, attempt: int) -> bool:
-    """Puts a running job back into the queue."""
+def requeue(session: Session, job: str, attempt: int, why: str) -> bool:
+    """Puts a running job back into the queue, which its events explain."""
     row = _current(session, job, attempt)
     if row is None:
         return False
-    _event(session, row, policies.progress("queued", attempt), "the attempt lost its process")
+    _event(session, row, policies.progress("queued", attempt), why)
     _back_to_queue(row)
     return True
 

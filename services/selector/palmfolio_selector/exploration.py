@@ -10,14 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palmfolio_selector import palm
 from palmfolio_selector.palm.outer import OuterBound
 from palmfolio_selector.palm.validation import TOLERANCE, FloatArray
 
 # A shortfall counts when it is more than this many standard errors of the paired difference.
 _STANDARD_ERRORS = 2.0
-# Weights closer than this in every entry are the same.
-_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,15 +64,14 @@ def trainable_gap(trained: Trained, members: FloatArray, epsilon: float) -> Gap:
         members: (k, d) values of the portfolio.
         epsilon: multiplicative gap that is allowed, in [0, 1).
     """
-    corners, gaps = _corner_gaps(trained, members, epsilon)
-    worst = int(np.argmax(gaps))
-    return Gap(max(0.0, float(gaps[worst])), corners[worst])
+    gap = _outer_bound(trained).certified_gap_of(members, eps=epsilon)
+    return Gap(gap.gap, gap.worst_weights)
 
 
 def next_weights(
     trained: Trained, epsilon: float, delta: float, count: int, tried: FloatArray
 ) -> FloatArray:
-    """Where training may gain most: (at most count, d) weights; none when the target is met.
+    """Where training may gain most: (count, d) weights, or (0, d) when the target is met.
 
     Args:
         epsilon: multiplicative gap that is allowed.
@@ -83,20 +79,10 @@ def next_weights(
         count: weights wanted.
         tried: (t, d) weights that are not to be tried again.
     """
-    corners, gaps = _corner_gaps(trained, trained.V, epsilon)
-    chosen: list[FloatArray] = []
-    # Near weights teach the same: those chosen together keep a distance that grows as the
-    # simplex is shared among fewer.
-    distance = 0.5 / max(1, count)
-    for index in np.argsort(-gaps, kind="stable"):
-        if gaps[index] <= delta or len(chosen) == count:
-            break
-        w = corners[index]
-        is_tried = bool((np.abs(tried - w).max(axis=1) < _SAME).any()) if len(tried) else False
-        is_near = any(float(np.abs(other - w).sum()) < distance for other in chosen)
-        if not is_tried and not is_near:
-            chosen.append(w)
-    return np.array(chosen).reshape(len(chosen), trained.V.shape[1])
+    bound = _outer_bound(trained)
+    if bound.certified_gap_of(trained.V, eps=epsilon).gap <= delta:
+        return np.empty((0, trained.V.shape[1]))
+    return bound.next_weights(count, eps=epsilon, target=delta, members=trained.V, tried=tried)
 
 
 def refute(trained: Trained, X: FloatArray | None) -> list[Refutation]:
@@ -121,18 +107,6 @@ def _standard_error(X: FloatArray, one: int, other: int, w: FloatArray) -> float
     if len(difference) < 2:
         return 0.0
     return float(difference.std(ddof=1) / np.sqrt(len(difference)))
-
-
-def _corner_gaps(
-    trained: Trained, members: FloatArray, epsilon: float
-) -> tuple[FloatArray, FloatArray]:
-    """The corner weights of a portfolio (q, d), and the gap at each (q,).
-
-    For a fixed trainable value the gap is linear between corners, so the worst user is at one.
-    """
-    corners = palm.corner_weights(members)
-    reached = (corners @ members.T).max(axis=1)
-    return corners, (1.0 - epsilon) * _outer_bound(trained).upper(corners) - reached
 
 
 def _outer_bound(trained: Trained) -> OuterBound:

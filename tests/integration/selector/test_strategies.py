@@ -115,3 +115,14 @@ def test_a_plan_of_adaptive_shows_what_it_begins_with(caller):
     assert plan.trainings == 7
     assert len(plan.weights) == 3
     assert not plan.HasField("guarantee")
+
+
+def test_trainings_with_a_kl_penalty_bound_nothing(caller):
+    spec = strategic(caller, max_trainings=3, seed=10)
+    spec.strategy.adaptive.SetInParent()
+    spec.grpo.kl_coefficient = 0.1
+    portfolio = caller.built("regularised", spec)
+    assert portfolio.state == selector_pb2.PORTFOLIO_STATE_READY
+    assert not portfolio.HasField("trainable")
+    messages = [event.message for event in caller.events(portfolio.operation)]
+    assert any("KL penalty" in message for message in messages)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palmfolio_selector.palm import OuterBound, certificate, uniform_lattice
+from palmfolio_selector.palm import OuterBound, certificate, starting_weights, uniform_lattice
 
 from .inputs import Floats, sphere
 
@@ -72,6 +72,38 @@ def test_first_weights_are_the_centroid_and_the_corners() -> None:
     assert (first[1:].argmax(axis=1) == [0, 1, 2]).all()
     assert first.min() > 0.0
     assert first.sum(axis=1) == pytest.approx(np.ones(4))
+
+
+@given(st.integers(2, 6), st.floats(0.0, 1.0))
+def test_the_first_weights_keep_further_inside_for_a_wider_target(d: int, target: float) -> None:
+    W, exact = starting_weights(d, target), starting_weights(d, 0.0)
+    assert W.shape == (d + 1, d)
+    assert W.sum(axis=1) == pytest.approx(np.ones(d + 1))
+    assert (W[1:].argmax(axis=1) == np.arange(d)).all()
+    assert W.min() >= exact.min() > 0.0
+
+
+def test_weights_that_failed_are_not_asked_for_again() -> None:
+    outer = OuterBound(3)
+    first = outer.next_weights(4)
+    for w in first[[0, 1, 3]]:
+        outer.add(w, trained(sphere(500, 3), w))
+    tried = [first[2]]
+    for _ in range(6):
+        w = outer.next_weights(tried=tried)[0]
+        assert min(np.abs(w - old).max() for old in [*first, *tried]) > 1e-3
+        tried.append(w)
+
+
+def test_members_that_were_not_trained_count() -> None:
+    V = sphere(500, 3)
+    outer = build(V, 5)
+    assert outer.certified_gap_of(outer.values).gap == pytest.approx(outer.certified_gap().gap)
+    worst = outer.certified_gap().worst_weights
+    more = np.concatenate([outer.values, trained(V, worst)[None]])
+    assert outer.certified_gap_of(more).gap < outer.certified_gap().gap
+    w = outer.next_weights(members=more)[0]
+    assert np.abs(w - outer.next_weights()[0]).max() > 1e-3
 
 
 def test_several_weights_at_once_differ() -> None:
@@ -144,6 +176,10 @@ def test_a_portfolio_of_some_trainings_has_the_larger_gap() -> None:
         (lambda o: o.add([1.0, 0.0], [0.5, 0.5], alpha=1.0), "alpha must"),
         (lambda o: o.certified_gap(), "P must"),
         (lambda o: o.next_weights(0), "count must"),
+        (lambda o: o.next_weights(tried=[[0.0, 0.0]]), "tried must"),
+        (lambda o: o.next_weights(members=[[0.1]]), "members must"),
+        (lambda o: o.certified_gap_of([[0.1, 0.2, 0.3]]), "members must"),
+        (lambda o: starting_weights(2, -1.0), "target must"),
         (lambda o: o.upper([[1.0]]), "W must"),
         (lambda o: o.refute(-1.0), "tolerance must"),
         (lambda o: o.replace(0, [0.1, 0.1]), "policy holds index 0"),

@@ -710,7 +710,9 @@ class Portfolio(_message.Message):
 
     @_builtins.property
     def trainable(self) -> Global___TrainableBound:
-        """How far the portfolio is from everything that could be trained. Unset without trainings."""
+        """How far the portfolio is from everything that could be trained. Unset without trainings, and
+        where one has a KL penalty: what it reached then bounds nothing.
+        """
 
     @_builtins.property
     def confidence(self) -> Global___ConfidenceBound:

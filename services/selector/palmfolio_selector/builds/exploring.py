@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_selector import exploration
 from palmfolio_selector.builds import strategies
 from palmfolio_selector.builds.context import BuildContext
@@ -44,6 +44,16 @@ class Explored:
     X: FloatArray | None
     tried: FloatArray
     count: int
+
+    @property
+    def regularised(self) -> bool:
+        """Whether a training was held back by a KL penalty.
+
+        It then maximised w·v − β·KL: its policy may be far from the best at its weights, and what
+        it reached bounds nothing (docs/algorithms.md section 5).
+        """
+        settings = (trainer_pb2.GrpoConfig.FromString(row.grpo) for row in self.rows)
+        return any(grpo.kl_coefficient > 0.0 for grpo in settings)
 
     @property
     def refutations(self) -> list[Refutation]:
@@ -122,6 +132,8 @@ def _next(context: BuildContext, so_far: Explored) -> tuple[list[TrainingRow], s
     except CornersUnavailable:
         return [], "there are too many traits and policies to say where training may gain most"
     known = f"the candidates are within {gap.value:.4g} of everything trainable"
+    if so_far.regularised:
+        known = "with a KL penalty, nothing bounds what could be trained"
     if room <= 0:
         return [], f"{known}; the budget of trainings is spent"
     count = min(room, spec.strategy.adaptive.parallel or 1)
@@ -183,8 +195,10 @@ def trainable_bound(
 ) -> selector_pb2.TrainableBound | None:
     """How far a portfolio is from everything that could be trained.
 
-    None when there are too many traits and policies to say.
+    None when there are too many traits and policies to say, or a KL penalty voids the bound.
     """
+    if so_far.regularised:
+        return None
     spec, values = context.spec, so_far.values
     try:
         gap = exploration.trainable_gap(so_far.trained, members, spec.epsilon)

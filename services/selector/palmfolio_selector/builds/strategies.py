@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_runtime.limits import Limits
@@ -13,13 +11,10 @@ from palmfolio_selector.palm import (
     grid_size,
     grid_weights,
     lattice_resolution,
+    starting_weights,
     uniform_lattice,
 )
 from palmfolio_selector.palm.validation import FloatArray
-
-# What `adaptive` puts on the other traits when it trains near a single one: a bare unit weight
-# would leave them arbitrary (docs/algorithms.md section 5).
-NEAR_UNIT_FLOOR = 0.02
 
 
 @dataclass(frozen=True)
@@ -93,9 +88,7 @@ def _first_weights(spec: selector_pb2.PortfolioSpec, kind: str | None) -> FloatA
         return grid_weights(d, spec.epsilon, spec.delta)
     if kind == "uniform":
         return uniform_lattice(d, resolution(spec))
-    near_units = np.full((d, d), NEAR_UNIT_FLOOR)
-    np.fill_diagonal(near_units, 1.0 - NEAR_UNIT_FLOOR * (d - 1))
-    return np.vstack([np.full((1, d), 1.0 / d), near_units])
+    return starting_weights(d, spec.delta)
 
 
 def training_at(spec: selector_pb2.PortfolioSpec, row: FloatArray) -> selector_pb2.ExplicitTraining:

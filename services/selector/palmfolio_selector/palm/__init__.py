@@ -25,7 +25,7 @@ from palmfolio_selector.palm.grids import (
     uniform_lattice,
 )
 from palmfolio_selector.palm.minimum import MinimumPortfolio, min_portfolio
-from palmfolio_selector.palm.outer import OuterBound, OuterGap, Refutation
+from palmfolio_selector.palm.outer import OuterBound, OuterGap, Refutation, starting_weights
 from palmfolio_selector.palm.pareto import pareto
 from palmfolio_selector.palm.population import (
     PopulationGaps,
@@ -67,6 +67,7 @@ __all__ = [
     "pareto",
     "population_gaps",
     "round_weight",
+    "starting_weights",
     "tradeoff_curve",
     "uniform_lattice",
     "verify",

@@ -9,6 +9,7 @@ none does not prove that there are none.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,15 +30,20 @@ from palmfolio_selector.palm.validation import (
     check_weights,
 )
 
-#: Share that the first trainings give to every trait but their own: a bare unit weight leaves the
-#: values of the other traits arbitrary.
-FLOOR = 0.02
+#: Share that the first trainings give to every trait but their own. A bare unit weight leaves the
+#: values of the other traits arbitrary; on a smooth front a training serves the users within about
+#: √target of it, so that one on the very edge would waste half its reach.
+LEAST_FLOOR, MOST_FLOOR, _FLOOR_PER_ROOT = 0.02, 0.08, 0.36
 _EXACT = 1e-9
 _MAX_LPS = 4000
 #: Corners whose bound is made exact before their centre is taken, and how near they must be to
 #: the worst one, in units of its distance to the nearest training.
 _TIGHTENED = 40
-_REACH = 0.7
+_REACH = 0.6
+#: Least weight of a later training, in units of its distance to the nearest one.
+_INSET = 0.2
+#: Weights closer than this in every entry are the same.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,30 +152,59 @@ class OuterBound:
         eps = check_eps(eps)
         return self._worst(self._values[self._members(P)], eps)
 
-    def next_weights(self, count: int = 1, *, eps: float = 0.0, target: float = 0.0) -> FloatArray:
-        """Weights to train next, (count, d), most useful first.
-
-        First the centroid, then near-unit weights, then weights around the worst certified gap:
-        the centre of the corner weights nearby whose gap is above `target` (≥ 0), so that one
-        training helps several of them. Several at once assume that every training before reaches
-        its upper bound.
+    def certified_gap_of(self, members: ArrayLike, *, eps: float = 0.0) -> OuterGap:
+        """The worst gap of policies with these values (k, d), trained here or not.
 
         Raises:
             ValueError: naming the argument.
+            CornersUnavailable: there are too many of them in too many dimensions.
+        """
+        return self._worst(self._check_members(members), check_eps(eps))
+
+    def next_weights(
+        self,
+        count: int = 1,
+        *,
+        eps: float = 0.0,
+        target: float = 0.0,
+        members: ArrayLike | None = None,
+        tried: ArrayLike | None = None,
+    ) -> FloatArray:
+        """Weights to train next, (count, d), most useful first.
+
+        First `starting_weights`, then weights around the worst certified gap: the centre of the
+        corner weights nearby whose gap is above `target`, so that one training helps several of
+        them, and a little inside the simplex. Several at once assume that every training before
+        reaches its upper bound.
+
+        Args:
+            count: how many.
+            eps: multiplicative gap that is allowed, in [0, 1).
+            target: additive gap that is allowed, ≥ 0.
+            members: (k, d) values of the policies that there are; default those trained.
+            tried: (t, d) weights not to be trained again, because that failed.
+
+        Raises:
+            ValueError: naming the argument.
+            CornersUnavailable: there are too many policies in too many dimensions.
         """
         count, eps = check_size(count, 10_000, "count"), check_eps(eps)
         target = check_delta(target, "target")
-        start = self._starting_weights()
-        done = {tuple(w) for w in np.round(self._weights, 9).tolist()}
-        chosen = [w for w in start if tuple(np.round(w, 9).tolist()) not in done][:count]
-        members = self._values
+        reached = self._values if members is None else self._check_members(members)
+        failed = [
+            check_weights(w, self.d, "tried") for w in (() if tried is None else np.asarray(tried))
+        ]
+        done = [*self._weights, *(w for w in failed if not _among(w, self._weights))]
+        chosen = [w for w in starting_weights(self.d, target) if not _among(w, done)][:count]
+        if len(chosen) == count:
+            return np.array(chosen)
+        optimistic = [*done[len(self._weights) :], *chosen]
+        reached = np.concatenate([reached, *(self._solve(w)[None] for w in optimistic)])
+        taken = np.array([*done, *chosen])
         while len(chosen) < count:
-            if len(members) == 0:
-                members = self.lo[None, :]
-            worst = self._worst(members, eps)
-            taken = np.concatenate([self._weights, *(w[None] for w in chosen)])
-            w = self._centre(worst, members, taken, eps, target)
-            members = np.concatenate([members, self._solve(w)[None]])
+            w = self._centre(self._worst(reached, eps), reached, taken, eps, target)
+            reached = np.concatenate([reached, self._solve(w)[None]])
+            taken = np.concatenate([taken, w[None]])
             chosen.append(w)
         return np.array(chosen)
 
@@ -216,11 +251,11 @@ class OuterBound:
             return np.arange(len(self._weights), dtype=np.intp)
         return check_portfolio(P, len(self._weights))
 
-    def _starting_weights(self) -> FloatArray:
-        centroid = np.full((1, self.d), 1.0 / self.d)
-        if self.d == 1:
-            return centroid
-        return np.concatenate([centroid, (1.0 - FLOOR * self.d) * np.eye(self.d) + FLOOR])
+    def _check_members(self, members: ArrayLike) -> FloatArray:
+        values = check_values(np.asarray(members, dtype=float), "members", shifted=True)
+        if values.shape[1] != self.d:
+            raise ValueError(f"members must have shape (k, {self.d}), got {values.shape}")
+        return values
 
     def _limits(self) -> FloatArray:
         """Right-hand sides of the cuts w_i·v ≤ b_i."""
@@ -259,22 +294,26 @@ class OuterBound:
     def _centre(
         self, worst: OuterGap, members: FloatArray, taken: FloatArray, eps: float, target: float
     ) -> FloatArray:
-        """Mean of the corners near the worst, weighted by nearness and by gap above target."""
+        """Mean of the corners near the worst, weighted by nearness and by gap above target.
+
+        Every trait keeps a share: users on an edge of the simplex are as well served by a training
+        a little inside, which serves others too.
+        """
         corners = corners_of(members)
         reached = best_values(members, corners)
         gaps = (1.0 - eps) * self._pooled(corners) - reached
         for at in np.argsort(-gaps)[:_TIGHTENED]:
             self._solve(corners[at])
         excess = np.maximum((1.0 - eps) * self._pooled(corners) - reached - target, 0.0)
-        reach = _REACH * np.sqrt(((taken - worst.worst_weights) ** 2).sum(axis=1).min(initial=1.0))
+        reach = _REACH * _distance(worst.worst_weights, taken)
         if reach <= 0.0:
             return worst.worst_weights
         near = np.exp(-((corners - worst.worst_weights) ** 2).sum(axis=1) / reach**2) * excess
         if near.sum() <= 0.0:
             return worst.worst_weights
         centre: FloatArray = near @ corners / near.sum()
-        centre /= centre.sum()
-        return centre
+        centre = np.maximum(centre, _INSET * _distance(centre / centre.sum(), taken))
+        return np.asarray(centre / centre.sum(), dtype=np.float64)
 
     def _worst(self, members: FloatArray, eps: float) -> OuterGap:
         """Lazily tightened maximum over the corner weights; valid at whatever point it stops."""
@@ -291,6 +330,37 @@ class OuterBound:
         at = int(np.argmax((1.0 - eps) * upper - reached))
         gap = max(0.0, float((1.0 - eps) * upper[at] - reached[at]))
         return OuterGap(gap, corners[at].copy(), float(upper[at]), float(reached[at]))
+
+
+def starting_weights(d: int, target: float = 0.0) -> FloatArray:
+    """The centroid, then near-unit weights: what is trained before anything is known.
+
+    Args:
+        d: number of traits.
+        target: additive gap that is to be certified, ≥ 0; 0 for as small as can be.
+
+    Returns:
+        (1 + d, d) weights, each Σ = 1; (1, 1) for one trait.
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    d, target = check_dimension(d), check_delta(target, "target")
+    centroid = np.full((1, d), 1.0 / d)
+    if d == 1:
+        return centroid
+    floor = float(np.clip(_FLOOR_PER_ROOT * np.sqrt(target), LEAST_FLOOR, MOST_FLOOR))
+    floor = min(floor, 0.5 / d)
+    return np.concatenate([centroid, (1.0 - floor * d) * np.eye(d) + floor])
+
+
+def _distance(w: FloatArray, others: FloatArray) -> float:
+    """Euclidean distance to the nearest of the others (m, d); at most 1."""
+    return float(np.sqrt(((others - w) ** 2).sum(axis=1).min(initial=1.0)))
+
+
+def _among(w: FloatArray, others: Iterable[FloatArray]) -> bool:
+    return any(bool((np.abs(w - other) < _SAME).all()) for other in others)
 
 
 def _per_trait(x: ArrayLike, d: int, name: str) -> FloatArray:

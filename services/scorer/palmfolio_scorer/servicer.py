@@ -15,6 +15,7 @@ from palmfolio_scorer.calibrating import calibrate
 from palmfolio_scorer.calibration import MIN_SAMPLES
 from palmfolio_scorer.codec import ScoreCall, read_score_request, read_stream_request
 from palmfolio_scorer.engine.admission import QueueFullError
+from palmfolio_scorer.metrics import count_samples
 from palmfolio_scorer.replies import reward_matrix, trait_message
 from palmfolio_scorer.scoring import Scoring
 from palmfolio_scorer.streaming import pipelined
@@ -59,7 +60,7 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
             traits = _requested(known, request.traits)
             self._check_ready()
             try:
-                rewards = await self._score(request, traits, context)
+                rewards = await self._score(request, traits, context, _request_id(context))
             except QueueFullError as error:
                 raise resource_exhausted(str(error), error.retry_after_seconds) from error
         return scorer_pb2.ScoreResponse(rewards=rewards)
@@ -76,10 +77,14 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
                 self._check_size("items", len(call.samples))
                 if not traits:
                     traits.extend(_requested(known, call.traits))
-                rewards = await self._score(call, traits, context)
+                rewards = await self._score(call, traits, context, id(call))
                 return scorer_pb2.ScoreStreamResponse(ids=call.ids, rewards=rewards)
 
-            async for response in pipelined(requests, answer, self._scoring.config.stream_window):
+            def abandon(call: ScoreCall) -> None:
+                self._scoring.engine.admission.leave(id(call))
+
+            window = self._scoring.config.stream_window
+            async for response in pipelined(requests, answer, window, abandon):
                 yield response
 
     async def Calibrate(
@@ -96,12 +101,14 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
                 raise resource_exhausted(str(error), error.retry_after_seconds) from error
 
     async def _score(
-        self, call: ScoreCall, traits: Sequence[ServedTrait], context: Context
+        self, call: ScoreCall, traits: Sequence[ServedTrait], context: Context, name: object
     ) -> types_pb2.RewardMatrix:
+        """Scores a call; `name` tells that it is the same when it is tried again."""
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
         engine = self._scoring.engine
-        table = await engine.score(call.samples, traits, deadline, call.unreadable)
+        table = await engine.score(call.samples, traits, deadline, call.unreadable, name)
+        count_samples(table, traits)
         return reward_matrix(table, traits)
 
     def _check_size(self, field: str, count: int, least: int = 1) -> None:
@@ -166,6 +173,11 @@ def _requested(known: TraitSet, names: Sequence[str]) -> list[ServedTrait]:
 
 def _unknown(known: TraitSet, name: str) -> str:
     return f"{name!r} is no trait of this scorer: {', '.join(known.names())}"
+
+
+def _request_id(context: Context) -> object:
+    """The id that a client gives a call and its repetitions, or None."""
+    return dict(context.invocation_metadata() or ()).get("x-request-id")
 
 
 def _page_token(start: int) -> str:

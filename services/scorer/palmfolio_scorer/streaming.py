@@ -14,6 +14,7 @@ async def pipelined(
     calls: AsyncIterator[ScoreCall],
     answer: Callable[[ScoreCall], Awaitable[Answer]],
     window: int,
+    abandon: Callable[[ScoreCall], object] = lambda call: None,
 ) -> AsyncIterator[Answer]:
     """Answers calls as they come, in the order in which they finish.
 
@@ -24,6 +25,7 @@ async def pipelined(
         calls: what the client sends.
         answer: scores one call; a `QueueFullError` is waited out.
         window: samples at work at most; one call alone may exceed it.
+        abandon: told of each call that nobody waits for any more.
 
     Raises:
         Exception: what `answer` raises ends the stream.
@@ -36,6 +38,9 @@ async def pipelined(
             answers.put_nowait((await _patiently(answer, call), len(call.samples)))
         except Exception as error:
             answers.put_nowait(error)
+        except asyncio.CancelledError:
+            abandon(call)
+            raise
 
     async def read() -> None:
         async with asyncio.TaskGroup() as group:

@@ -103,12 +103,17 @@ class Engine:
         """The worker that runs a model."""
         return self._workers[id(model)]
 
+    def find_worker(self, model: DeviceModel) -> ModelWorker | None:
+        """The worker that runs a model, or None where none does (any more)."""
+        return self._workers.get(id(model))
+
     async def score(
         self,
         samples: Sequence[Sample],
         traits: Sequence[ServedTrait],
         deadline: float | None = None,
         failed: Mapping[int, SampleFailure] | None = None,
+        name: object = None,
     ) -> RewardTable:
         """Scores every sample on every trait.
 
@@ -117,12 +122,13 @@ class Engine:
             traits: d traits; one that failed to load fails every sample on it alone.
             deadline: in `time.monotonic()`; work not begun by then is dropped.
             failed: samples known to be unreadable, by position.
+            name: see `Admission.admit`.
 
         Raises:
             QueueFullError: there is no room now.
         """
         characters = sum(len(s.prompt) + len(s.response) + len(s.reference) for s in samples)
-        with self.admission.admit(len(samples), characters):
+        with self.admission.admit(len(samples), characters, name):
             bad = dict(failed or {})
             for i, sample in enumerate(samples):
                 if i not in bad and (failure := check_text(sample, self._max_characters)):

@@ -41,6 +41,17 @@ class Token(BaseModel):
     """`reader` calls what changes nothing; `operator` calls everything."""
 
 
+class MetricsConfig(BaseModel):
+    """Where Prometheus finds the metrics, under `/metrics`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str = Field(pattern="^.+:[0-9]+$")
+    """`host:port`; port 0 picks a free one. HTTPS where the service has `tls`."""
+    insecure: bool = False
+    """Allows an address other than loopback without TLS."""
+
+
 class Endpoint(BaseModel):
     """Where another service listens, and how to show who we are."""
 
@@ -73,6 +84,8 @@ class ServerConfig(BaseSettings):
     tls: TlsConfig | None = None
     tokens: list[Token] = []
     """Who may call; empty lets everyone in."""
+    metrics: MetricsConfig | None = None
+    """None serves no metrics."""
     limits: Limits = Limits()
     drain_seconds: float = Field(default=10.0, ge=0)
     """How long running calls may go on after the first signal to stop."""
@@ -86,6 +99,16 @@ class ServerConfig(BaseSettings):
             raise ValueError(
                 f"address {self.address} is not loopback: configure `tls` and `tokens`, "
                 "or set `insecure: true`"
+            )
+        metrics = self.metrics
+        if (
+            metrics
+            and not (self.tls or metrics.insecure)
+            and not metrics.address.startswith(_LOOPBACK)
+        ):
+            raise ValueError(
+                f"metrics.address {metrics.address} is not loopback: configure `tls`, "
+                "or set `metrics.insecure: true`"
             )
         return self
 
@@ -143,6 +166,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Endpoint",
+    "MetricsConfig",
     "ServerConfig",
     "TlsConfig",
     "Token",

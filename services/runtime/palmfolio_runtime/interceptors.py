@@ -1,5 +1,6 @@
 """What happens around every call: request ids, tokens and roles, errors, logs."""
 
+import asyncio
 import hashlib
 import hmac
 import time
@@ -15,6 +16,7 @@ from grpc import aio
 from palmfolio_runtime import errors
 from palmfolio_runtime.config import Token
 from palmfolio_runtime.logs import get_logger
+from palmfolio_runtime.metrics import CALL_SECONDS, CALLS, CALLS_RUNNING
 from palmfolio_runtime.rpc_types import Context, Handler
 
 log = get_logger(__name__)
@@ -69,6 +71,9 @@ class CallInterceptor(aio.ServerInterceptor):
             try:
                 self._authorise(method, authorization)
                 response = await behaviour(request, context)
+            except asyncio.CancelledError:
+                call.cancelled()
+                raise
             except Exception as error:
                 await call.fail(error)
                 raise  # `fail` aborts; this is never reached
@@ -82,6 +87,9 @@ class CallInterceptor(aio.ServerInterceptor):
                 self._authorise(method, authorization)
                 async for response in behaviour(request, context):
                     yield response
+            except (asyncio.CancelledError, GeneratorExit):
+                call.cancelled()
+                raise
             except Exception as error:
                 await call.fail(error)
             finally:
@@ -122,15 +130,21 @@ class CallInterceptor(aio.ServerInterceptor):
 
 
 class _Call:
-    """One call's log line and its way to fail."""
+    """One call's metrics, its log line and its way to fail."""
 
     def __init__(self, method: str, request_id: str, context: Context) -> None:
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        self._method = method
+        self._method = method.removeprefix("/")
         self._request_id = request_id
         self._context = context
         self._started = time.monotonic()
         self._code = "OK"
+        CALLS_RUNNING.labels(self._method).inc()
+
+    def cancelled(self) -> None:
+        """Notes that the client gave up, or its deadline passed."""
+        left = self._context.time_remaining()
+        self._code = "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"
 
     async def fail(self, error: Exception) -> None:
         """Aborts the call with the error's status and details."""
@@ -145,7 +159,10 @@ class _Call:
         await self._context.abort(error.code, error.message, trailing)
 
     def finished(self) -> None:
-        """Logs how the call went."""
-        milliseconds = round(1000 * (time.monotonic() - self._started), 1)
+        """Counts and logs how the call went."""
+        seconds = time.monotonic() - self._started
+        CALLS_RUNNING.labels(self._method).dec()
+        CALLS.labels(self._method, self._code).inc()
+        CALL_SECONDS.labels(self._method).observe(seconds)
         write = log.debug if self._code == "OK" else log.info
-        write("call", method=self._method, code=self._code, ms=milliseconds)
+        write("call", method=self._method, code=self._code, ms=round(1000 * seconds, 1))

@@ -18,6 +18,7 @@ from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.files import write_text
 from palmfolio_runtime.interceptors import CallInterceptor
 from palmfolio_runtime.logs import configure, get_logger
+from palmfolio_runtime.metrics import READY, MetricsServer
 
 log = get_logger(__name__)
 
@@ -96,6 +97,9 @@ async def _serve(service: Service, config: ServerConfig) -> None:
     address = _listen(server, config)
     await server.start()
     log.info("listening", address=address)
+    metrics = MetricsServer.start(config.metrics, config.tls) if config.metrics else None
+    if metrics:
+        log.info("serving metrics", address=metrics.address)
     if config.address_file:
         write_text(config.address_file, address)
 
@@ -117,6 +121,8 @@ async def _serve(service: Service, config: ServerConfig) -> None:
         await server.stop(config.drain_seconds)
         starting.cancel()
         await service.stop()
+        if metrics:
+            await asyncio.to_thread(metrics.stop)
         if config.address_file:
             config.address_file.unlink(missing_ok=True)
 
@@ -127,6 +133,7 @@ async def _report_readiness(service: Service, health: HealthServicer) -> None:
         reasons = list(service.not_ready())
         if reasons != reported:
             await health.set(service.names[0], _NOT_SERVING if reasons else _SERVING)
+            READY.set(not reasons)
             log.info("readiness", ready=not reasons, reasons=reasons)
             reported = reasons
         await asyncio.sleep(_READINESS_SECONDS)

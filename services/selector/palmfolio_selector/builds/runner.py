@@ -2,6 +2,8 @@
 
 import asyncio
 import uuid
+from collections.abc import Coroutine
+from typing import Any
 
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
@@ -90,24 +92,15 @@ class Builds:
             if row.cancel_requested:
                 await self.cancel(row)
             else:
-                await self.launch(row)
+                self.launch(row)
 
-    async def launch(self, operation: OperationRow) -> None:
+    def launch(self, operation: OperationRow) -> None:
         """Starts the task of an operation."""
-        loop = await self._loop_of(operation)
-        task = asyncio.create_task(self._run(loop), name=f"build {operation.resource}")
-        self._tasks[operation.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(operation.id, None))
+        self._start(operation, self._run(operation))
 
     async def cancel(self, operation: OperationRow) -> None:
-        """Ends a build as cancelled, and its trainings unless another build waits for them."""
-        task = self._tasks.get(operation.id)
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        loop = await self._loop_of(operation)
-        status = errors.cancelled(f"operations/{operation.id} was cancelled").to_status()
-        await self._end(loop.context, status, cancelled=True)
+        """Has a build end as cancelled, and its trainings unless another build waits for them."""
+        self._start(operation, self._cancel(operation, self._tasks.get(operation.id)))
 
     async def stop(self) -> None:
         """Stops every task; the builds go on when the server starts again."""
@@ -116,12 +109,32 @@ class Builds:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _start(self, operation: OperationRow, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"build {operation.resource}")
+        self._tasks[operation.id] = task
+
+        def forget(_: asyncio.Task[None]) -> None:
+            if self._tasks.get(operation.id) is task:
+                del self._tasks[operation.id]
+
+        task.add_done_callback(forget)
+
     async def _loop_of(self, operation: OperationRow) -> BuildLoop:
         identifier = operation.resource.removeprefix("portfolios/")
-        row = await self._tools.database.run(portfolios.get, identifier)
+        database = self._tools.database
+        row = await database.patiently(lambda: database.run(portfolios.get, identifier))
         return BuildLoop(self._tools, identifier, operation.id, facts.spec_of(row))
 
-    async def _run(self, loop: BuildLoop) -> None:
+    async def _cancel(self, operation: OperationRow, running: asyncio.Task[None] | None) -> None:
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        loop = await self._loop_of(operation)
+        status = errors.cancelled(f"operations/{operation.id} was cancelled").to_status()
+        await self._end(loop.context, status, cancelled=True)
+
+    async def _run(self, operation: OperationRow) -> None:
+        loop = await self._loop_of(operation)
         context = loop.context
         try:
             await loop.run()
@@ -135,9 +148,12 @@ class Builds:
     async def _end(
         self, context: BuildContext, status: status_pb2.Status, *, cancelled: bool
     ) -> None:
+        database = self._tools.database
         try:
-            await training.release(context)
+            await database.patiently(lambda: training.release(context))
         except CallError as error:
             log.warning("trainings were not cancelled", error=str(error))
-        await self._tools.database.run(selecting.end_failed, context, status, cancelled=cancelled)
+        await database.patiently(
+            lambda: database.run(selecting.end_failed, context, status, cancelled=cancelled)
+        )
         await self._tools.changes.notify()

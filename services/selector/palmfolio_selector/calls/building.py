@@ -37,7 +37,7 @@ class BuildCalls(Calls):
         most = strategies.max_trainings(spec, limits)
         row, is_new = await self._change(runner.begin, request, spec, most)
         if is_new:
-            await self._builds.launch(row)
+            self._builds.launch(row)
         return operations.to_proto(row)
 
     async def _check_names(self, spec: selector_pb2.PortfolioSpec) -> None:

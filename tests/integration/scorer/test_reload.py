@@ -316,8 +316,9 @@ def test_calibrations_outlive_a_reload(served: Reloading, models: Path) -> None:
         method=scorer_pb2.CALIBRATION_METHOD_MINMAX,
         request_id="once",
     )
-    calibrated = served.scorer.stub.Calibrate(request).trait
+    # While a reload is under way: the new traits know of it, whichever comes first.
     served.reload(_rating(models / "one"), LENGTH, _rating(models / "two", "second"))
+    calibrated = served.scorer.stub.Calibrate(request).trait
     _until(lambda: "second" in served.listed(), served.scorer)
     assert served.listed()["rating"] == calibrated
     assert calibrated.normalisation.startswith("minmax")

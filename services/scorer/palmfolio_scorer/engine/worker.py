@@ -178,7 +178,7 @@ class ModelWorker:
     def _encode(self, inputs: Sequence[ModelInput]) -> list[Encoded | SampleFailure]:
         try:
             return list(self.model.encode(inputs))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if len(inputs) > 1:
                 return [result for parts in inputs for result in self._encode([parts])]
             return [_failure(error)]
@@ -237,7 +237,7 @@ class ModelWorker:
         """Runs a batch; one that fails is halved until the bad inputs stand alone."""
         try:
             outputs = self.model.forward([entry.encoded for entry in batch])
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if is_out_of_memory(error):
                 self.model.release()
                 if len(batch) > 1:
@@ -278,7 +278,7 @@ def _checked(output: Output) -> Result:
     return SampleFailure("INTERNAL", "the model's output is not finite (NaN or infinity)")
 
 
-def _failure(error: Exception) -> SampleFailure:
+def _failure(error: BaseException) -> SampleFailure:
     if isinstance(error, SampleError):
         return error.failure
     return SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")

@@ -1,0 +1,36 @@
+"""Memory is reported and given back."""
+
+import gc
+
+import pytest
+import torch
+
+from palmfolio_scorer.memory import device_memory, give_back, resident_bytes
+
+
+def test_resident_memory_rises_with_what_is_held_and_falls_when_it_is_given_back() -> None:
+    before = resident_bytes()
+    held = [torch.ones(2**20) for _ in range(64)]  # 256 MiB
+    full = resident_bytes()
+    assert full - before > 200 * 2**20
+    held.append(held)  # type: ignore[arg-type] - a cycle, as models are
+    gc.disable()
+    try:
+        del held
+        give_back(["cpu"])
+    finally:
+        gc.enable()
+    assert full - resident_bytes() > 200 * 2**20
+
+
+def test_only_devices_with_memory_of_their_own_are_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "memory_allocated", {"cuda:0": 5, "cuda:1": 7}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", {"cuda:0": 6, "cuda:1": 8}.__getitem__)
+    reported = [
+        (each.device, each.allocated_bytes, each.reserved_bytes)
+        for each in device_memory(["cpu", "cuda:0", "cuda:1"])
+    ]
+    assert reported == [("cuda:0", 5, 6), ("cuda:1", 7, 8)]
+    assert device_memory(["cpu"]) == []

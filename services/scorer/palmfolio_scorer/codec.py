@@ -28,6 +28,8 @@ class ScoreCall:
     unreadable: Mapping[int, SampleFailure] = field(default_factory=dict)
     """Samples whose texts are not UTF-8, by position."""
     ids: Sequence[str] = ()
+    digest: int = 0
+    """Of the bytes it was read from: the same when it is sent again."""
 
 
 def read_score_request(data: bytes) -> ScoreCall:
@@ -40,9 +42,9 @@ def read_score_request(data: bytes) -> ScoreCall:
         request = scorer_pb2.ScoreRequest.FromString(data)
     except DecodeError:
         lenient = _with_bytes("ScoreRequest").FromString(data)
-        return _read(lenient.samples, lenient.traits)
+        return _read(lenient.samples, lenient.traits, hash(data))
     samples = [Sample(s.prompt, s.response, s.reference) for s in request.samples]
-    return ScoreCall(samples, list(request.traits))
+    return ScoreCall(samples, list(request.traits), digest=hash(data))
 
 
 def read_stream_request(data: bytes) -> ScoreCall:
@@ -56,13 +58,17 @@ def read_stream_request(data: bytes) -> ScoreCall:
     except DecodeError:
         lenient = _with_bytes("ScoreStreamRequest").FromString(data)
         ids = [item.id for item in lenient.items]
-        return _read([item.sample for item in lenient.items], lenient.traits, ids)
+        samples = [item.sample for item in lenient.items]
+        return _read(samples, lenient.traits, hash(data), ids)
     items = request.items
     samples = [Sample(i.sample.prompt, i.sample.response, i.sample.reference) for i in items]
-    return ScoreCall(samples, list(request.traits), ids=[item.id for item in items])
+    ids = [item.id for item in items]
+    return ScoreCall(samples, list(request.traits), ids=ids, digest=hash(data))
 
 
-def _read(raw_samples: Sequence[Any], traits: Sequence[str], ids: Sequence[str] = ()) -> ScoreCall:
+def _read(
+    raw_samples: Sequence[Any], traits: Sequence[str], digest: int, ids: Sequence[str] = ()
+) -> ScoreCall:
     samples: list[Sample] = []
     unreadable: dict[int, SampleFailure] = {}
     for i, raw in enumerate(raw_samples):
@@ -71,7 +77,7 @@ def _read(raw_samples: Sequence[Any], traits: Sequence[str], ids: Sequence[str] 
             unreadable[i] = sample
             sample = _UNREADABLE
         samples.append(sample)
-    return ScoreCall(samples, list(traits), unreadable, ids)
+    return ScoreCall(samples, list(traits), unreadable, ids, digest)
 
 
 def _decode(raw: Any) -> Sample | SampleFailure:

@@ -61,7 +61,7 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
             traits = _requested(known, request.traits)
             self._check_ready()
             try:
-                rewards = await self._score(request, traits, context, _request_id(context))
+                rewards = await self._score(request, traits, context)
             except QueueFullError as error:
                 raise resource_exhausted(str(error), error.retry_after_seconds) from error
         return scorer_pb2.ScoreResponse(rewards=rewards)
@@ -78,11 +78,11 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
                 self._check_size("items", len(call.samples))
                 if not traits:
                     traits.extend(_requested(known, call.traits))
-                rewards = await self._score(call, traits, context, id(call))
+                rewards = await self._score(call, traits, context)
                 return scorer_pb2.ScoreStreamResponse(ids=call.ids, rewards=rewards)
 
             def abandon(call: ScoreCall) -> None:
-                self._scoring.engine.admission.leave(id(call))
+                self._scoring.engine.admission.leave(call.digest)
 
             window = self._scoring.config.stream_window
             async for response in pipelined(requests, answer, window, abandon):
@@ -102,13 +102,12 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
                 raise resource_exhausted(str(error), error.retry_after_seconds) from error
 
     async def _score(
-        self, call: ScoreCall, traits: Sequence[ServedTrait], context: Context, name: object
+        self, call: ScoreCall, traits: Sequence[ServedTrait], context: Context
     ) -> types_pb2.RewardMatrix:
-        """Scores a call; `name` tells that it is the same when it is tried again."""
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
         engine = self._scoring.engine
-        table = await engine.score(call.samples, traits, deadline, call.unreadable, name)
+        table = await engine.score(call.samples, traits, deadline, call.unreadable, call.digest)
         count_samples(table, traits)
         count_samples(table, traits)
         return reward_matrix(table, traits)
@@ -175,11 +174,6 @@ def _requested(known: TraitSet, names: Sequence[str]) -> list[ServedTrait]:
 
 def _unknown(known: TraitSet, name: str) -> str:
     return f"{name!r} is no trait of this scorer: {', '.join(known.names())}"
-
-
-def _request_id(context: Context) -> object:
-    """The id that a client gives a call and its repetitions, or None."""
-    return dict(context.invocation_metadata() or ()).get("x-request-id")
 
 
 def _page_token(start: int) -> str:

@@ -87,6 +87,7 @@ class ScorerServicer:
         """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
         rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
         or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
+        The same request tried again goes before those that came later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,6 +44,7 @@ class ScorerStub:
     """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
     rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
     or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
+    The same request tried again goes before those that came later.
     """
     ScoreStream: _grpc.StreamStreamMultiCallable[_scorer_pb2.ScoreStreamRequest, _scorer_pb2.ScoreStreamResponse]
     """Scores a stream: items in, rewards out as soon as they are ready, in any order, each under its
@@ -73,6 +74,7 @@ class ScorerAsyncStub(ScorerStub):
     """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
     rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
     or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
+    The same request tried again goes before those that came later.
     """
     ScoreStream: _aio.StreamStreamMultiCallable[_scorer_pb2.ScoreStreamRequest, _scorer_pb2.ScoreStreamResponse]  # type: ignore[assignment]
     """Scores a stream: items in, rewards out as soon as they are ready, in any order, each under its
@@ -117,6 +119,7 @@ class ScorerServicer(metaclass=_abc_1.ABCMeta):
         """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
         rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
         or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
+        The same request tried again goes before those that came later.
         """
 
     @_abc_1.abstractmethod

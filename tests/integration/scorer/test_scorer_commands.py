@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from scorer_process import TRAITS, ScorerProcess, running_scorer
 
+import palmfolio
+from palmfolio import Sample
 from palmfolio.cli.app import run
 
 Command = Callable[..., tuple[int, str, str]]
@@ -118,3 +120,22 @@ def test_what_cannot_be_calibrated_is_one_paragraph(command: Command, tmp_path: 
         "traits", "calibrate", "brevity", "--sample", str(path), "--method", "minmax"
     )
     assert code == 2 and "8 to" in err and len(err.splitlines()) == 1
+
+
+async def test_a_calibration_may_be_repeated_under_its_id(calibrating: ScorerProcess) -> None:
+    samples = [Sample("p", "x" * (10 + i)) for i in range(12)]
+    async with palmfolio.AsyncClient(scorer=calibrating.address) as client:
+
+        async def calibrate(share: list[Sample]) -> palmfolio.Calibration:
+            method = palmfolio.CalibrationMethod.QUANTILE
+            return await client.scorer.calibrate(
+                "brevity", share, method=method, request_id="one calibration"
+            )
+
+        first = await calibrate(samples)
+        assert (first.trait.name, first.scored_samples) == ("brevity", 12)
+        assert first.raw_quantiles == (10, 12.75, 15.5, 18.25, 21)
+        again = await calibrate(samples)
+        assert again.trait == first.trait
+        with pytest.raises(palmfolio.AlreadyExists):
+            await calibrate(samples[:10])

@@ -1,16 +1,19 @@
 """A real scorer process on a real socket."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from palmfolio.v1 import scorer_pb2_grpc, types_pb2
 
@@ -33,6 +36,21 @@ class ScorerProcess:
     def info(self) -> types_pb2.ServerInfo:
         """What `GetServerInfo` answers."""
         return self.stub.GetServerInfo(types_pb2.GetServerInfoRequest(), wait_for_ready=True)
+
+    def metrics(self) -> dict[tuple[str, ...], float]:
+        """Values of `palmfolio_scorer_*` by the rest of the name and by labels, which are in the
+        order of their names.
+        """
+        found = re.search(r"serving metrics.*?address=(\S+)", self.log.read_text())
+        assert found
+        with urllib.request.urlopen(f"http://{found[1]}/metrics", timeout=20) as answer:
+            text = answer.read().decode()
+        return {
+            (sample.name.removeprefix("palmfolio_scorer_"), *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if family.name.startswith("palmfolio_scorer_")
+        }
 
 
 @contextmanager

@@ -6,7 +6,7 @@ What the first client asks for never ends, so its places can be free for no othe
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
@@ -61,6 +61,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScorerProcess]:
         folder,
         plugins=install_plugin(folder / "plugins", "waiting", PLUGIN),
         traits=traits,
+        metrics={"address": "127.0.0.1:0"},
         engine={"max_queued_samples": PLACES, "text_threads": 2},
     ) as running:
         yield running
@@ -86,11 +87,17 @@ def _is_admitted(scorer: ScorerProcess) -> bool:
     return True
 
 
-def _wait_until_admitted(scorer: ScorerProcess, admitted: bool) -> None:
+def _wait_until(condition: Callable[[], bool], scorer: ScorerProcess) -> None:
     give_up = time.monotonic() + 60
-    while _is_admitted(scorer) != admitted:
+    while not condition():
         assert time.monotonic() < give_up, scorer.log.read_text()
         time.sleep(0.02)
+
+
+def _wait_until_full(scorer: ScorerProcess) -> None:
+    """Waits until the first client has all places; there is none for a second one then."""
+    _wait_until(lambda: scorer.metrics()[("queued_samples",)] == PLACES, scorer)
+    assert not _is_admitted(scorer)
 
 
 @pytest.mark.parametrize("call", ["Score", "ScoreStream"])
@@ -98,11 +105,11 @@ def test_a_client_that_is_killed(scorer: ScorerProcess, gate: Path, call: str) -
     arguments = [scorer.address, call, str(gate), str(PLACES)]
     client = subprocess.Popen([sys.executable, "-c", CLIENT, *arguments])
     try:
-        _wait_until_admitted(scorer, False)
+        _wait_until_full(scorer)
     finally:
         client.kill()
         client.wait()
-    _wait_until_admitted(scorer, True)
+    _wait_until(lambda: _is_admitted(scorer), scorer)
     assert not gate.exists()
 
 
@@ -110,7 +117,7 @@ def test_a_client_that_is_killed(scorer: ScorerProcess, gate: Path, call: str) -
 @pytest.mark.parametrize("how", ["cancelled", "deadline"])
 def test_a_call_that_is_given_up(scorer: ScorerProcess, gate: Path, call: str, how: str) -> None:
     sample = scorer_pb2.Sample(response=str(gate))
-    timeout = 5 if how == "deadline" else None
+    timeout = 10 if how == "deadline" else None
     if call == "Score":
         request = scorer_pb2.ScoreRequest(samples=[sample] * PLACES, traits=["waiting"])
         running = scorer.stub.Score.future(request, timeout=timeout)
@@ -118,10 +125,10 @@ def test_a_call_that_is_given_up(scorer: ScorerProcess, gate: Path, call: str, h
         item = scorer_pb2.ScoreItem(sample=sample)
         stream = scorer_pb2.ScoreStreamRequest(items=[item] * PLACES, traits=["waiting"])
         running = scorer.stub.ScoreStream(iter([stream]), timeout=timeout)
-    _wait_until_admitted(scorer, False)
+    _wait_until_full(scorer)
     if how == "cancelled":
         running.cancel()
-    _wait_until_admitted(scorer, True)
+    _wait_until(lambda: _is_admitted(scorer), scorer)
     assert not gate.exists()
     expected = {
         "cancelled": grpc.StatusCode.CANCELLED,

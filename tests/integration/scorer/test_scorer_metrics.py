@@ -1,14 +1,11 @@
 """The scorer's metrics say what it computed."""
 
-import re
 import signal
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from scorer_process import ScorerProcess, running_scorer
 from tiny_models import classifier
 from transformers import AutoTokenizer
@@ -45,25 +42,11 @@ def scorer(tmp_path: Path, model: Path) -> Iterator[ScorerProcess]:
         yield running
 
 
-def _read(scorer: ScorerProcess) -> dict[tuple[str, ...], float]:
-    """The scorer's values by name without prefix, and labels in the order of their names."""
-    found = re.search(r"serving metrics.*?address=(\S+)", scorer.log.read_text())
-    assert found
-    with urllib.request.urlopen(f"http://{found[1]}/metrics", timeout=20) as answer:
-        text = answer.read().decode()
-    return {
-        (sample.name.removeprefix("palmfolio_scorer_"), *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if family.name.startswith("palmfolio_scorer_")
-    }
-
-
 def test_what_was_scored_is_counted(scorer: ScorerProcess, model: Path) -> None:
     samples = [scorer_pb2.Sample(response=text) for text in [*TEXTS, "x" * 40_000]]
     for _ in range(2):
         scorer.stub.Score(scorer_pb2.ScoreRequest(samples=samples), timeout=60)
-    values = _read(scorer)
+    values = scorer.metrics()
     for trait in ("rating", "length"):
         assert values[("samples_total", "OK", trait)] == 2 * len(TEXTS)
         assert values[("samples_total", "INVALID_ARGUMENT", trait)] == 2
@@ -88,9 +71,9 @@ def test_reloads_are_counted(scorer: ScorerProcess) -> None:
     text = config.read_text()
     for content, outcome in ((text, "taken"), ("traits: [", "refused"), ("colour: red", "refused")):
         config.write_text(content)
-        before = _read(scorer).get(("reloads_total", outcome), 0)
+        before = scorer.metrics().get(("reloads_total", outcome), 0)
         scorer.process.send_signal(signal.SIGHUP)
         give_up = time.monotonic() + 60
-        while _read(scorer).get(("reloads_total", outcome), 0) != before + 1:
+        while scorer.metrics().get(("reloads_total", outcome), 0) != before + 1:
             assert time.monotonic() < give_up, scorer.log.read_text()
             time.sleep(0.05)

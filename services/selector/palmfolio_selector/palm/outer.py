@@ -39,7 +39,7 @@ _MAX_LPS = 4000
 #: Corners whose bound is made exact before their centre is taken, and how near they must be to
 #: the worst one, in units of its distance to the nearest training.
 _TIGHTENED = 40
-_REACH = 0.6
+_REACH = 0.7
 #: Least weight of a later training, in units of its distance to the nearest one.
 _INSET = 0.2
 #: Weights closer than this in every entry are the same.

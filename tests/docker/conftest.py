@@ -1,12 +1,12 @@
 """The engine, the images and the stack of the tests."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from base_image import base_image, copy_wheels, index_url, postgres_image
-from engine import REQUIRED, Engine, answers, missing_programs
+from engine import REQUIRED, Engine, answers, engine_log, missing_programs, tail_of
 from stack import SERVICES, Stack
 
 _HERE = Path(__file__).parent
@@ -21,6 +21,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.docker)
         item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS))
     items[:] = [item for item in items if item not in ours] + ours
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds what the containers and the tests' own engine printed to the report of a failure."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and stack is not None:
+        report.sections.append(("containers", stack.logs()))
+    if report.failed and (log := engine_log()).exists():
+        report.sections.append((str(log), tail_of(log)))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -69,5 +83,4 @@ def stack(built: Stack) -> Iterator[Stack]:
         built.up()
         yield built
     finally:
-        built.compose("logs", "--tail", "200")
         built.down(with_volumes=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 REQUIRED = "PALMFOLIO_REQUIRE_DOCKER"
 CACHE = "PALMFOLIO_DOCKER_CACHE"
 _START_SECONDS = 120.0
+_LOG_LINES = 30
 
 
 class DockerFailed(AssertionError):
@@ -82,11 +83,21 @@ def missing_programs() -> list[str]:
     return missing if compose_command() else [*missing, "docker-compose"]
 
 
+def engine_log() -> Path:
+    """What an engine of the tests' own prints."""
+    return cache_folder() / "dockerd.log"
+
+
+def tail_of(log: Path) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+
+
 class Engine:
     """An engine of the tests' own, for where none runs. Takes root."""
 
     def __init__(self) -> None:
-        self.log = cache_folder() / "dockerd.log"
+        self.log = engine_log()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -101,8 +112,7 @@ class Engine:
         while not answers():
             if self._process.poll() is not None or time.monotonic() > give_up:
                 self.stop()
-                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
-                raise DockerFailed(f"dockerd does not run; {self.log} ends:\n{tail}")
+                raise DockerFailed(f"dockerd does not run; {self.log} ends:\n{tail_of(self.log)}")
             time.sleep(0.2)
 
     def stop(self) -> None:

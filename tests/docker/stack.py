@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine import compose_command, run
+from engine import DockerFailed, compose_command, run
 
 import palmfolio
 from palmfolio.readiness import wait_until_ready
@@ -15,6 +14,7 @@ from palmfolio.readiness import wait_until_ready
 _COMPOSE_FILE = Path(__file__).parents[2] / "docker" / "compose.yaml"
 _PROJECT = "palmfolio-test"
 _READY_SECONDS = 600.0
+_LOG_LINES = 60
 SERVICES = ("scorer", "trainer", "selector")
 
 
@@ -83,6 +83,17 @@ class Stack:
         (identifier,) = listed.split()
         return identifier
 
+    def logs(self) -> str:
+        """The last lines that each container printed, and how the containers are."""
+        shown = ("ps", "--all"), ("logs", "--no-color", "--tail", str(_LOG_LINES))
+        texts = []
+        for arguments in shown:
+            try:
+                texts.append(run([*self._command, *arguments], self._environment, log=False))
+            except DockerFailed as error:
+                texts.append(str(error))
+        return "\n".join(texts)
+
     def state(self, service: str) -> dict[str, object]:
         """What the engine says of a service's container."""
         inspected = run(["docker", "inspect", self.container(service)], log=False)
@@ -98,8 +109,7 @@ class Stack:
         try:
             asyncio.run(asyncio.wait_for(wait_until_ready(self.endpoints, print), _READY_SECONDS))
         except TimeoutError:
-            self.compose("ps")
-            self.compose("logs", "--tail", "60")
+            print(self.logs())
             raise
 
 
@@ -108,9 +118,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def show_resources() -> None:
-    """Prints what the machine has left, for those who read a failure."""
-    print(f"load {os.getloadavg()}")
-    run(["docker", "system", "df"])

@@ -16,7 +16,6 @@ from palmfolio_scorer.calibration import MIN_SAMPLES
 from palmfolio_scorer.codec import ScoreCall, read_score_request, read_stream_request
 from palmfolio_scorer.engine.admission import QueueFullError
 from palmfolio_scorer.metrics import count_samples
-from palmfolio_scorer.metrics import count_samples
 from palmfolio_scorer.replies import reward_matrix, trait_message
 from palmfolio_scorer.scoring import Scoring
 from palmfolio_scorer.streaming import pipelined
@@ -108,7 +107,6 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
         deadline = None if remaining is None else time.monotonic() + remaining
         engine = self._scoring.engine
         table = await engine.score(call.samples, traits, deadline, call.unreadable, call.digest)
-        count_samples(table, traits)
         count_samples(table, traits)
         return reward_matrix(table, traits)
 

@@ -107,10 +107,6 @@ class Engine:
         """The worker that runs a model, or None where none does (any more)."""
         return self._workers.get(id(model))
 
-    def find_worker(self, model: DeviceModel) -> ModelWorker | None:
-        """The worker that runs a model, or None where none does (any more)."""
-        return self._workers.get(id(model))
-
     async def score(
         self,
         samples: Sequence[Sample],

@@ -16,6 +16,7 @@ from palmfolio.cli import (
     score,
     select,
     serve,
+    status,
     traits,
 )
 from palmfolio.errors import ConfigurationError, InvalidArgument, PalmfolioError
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 app.command("quickstart")(quickstart.quickstart)
 app.command("serve")(serve.serve)
+app.command("status")(status.status)
 app.add_typer(portfolio.app, name="portfolio")
 app.command("select")(select.select)
 app.command("route")(route.route)

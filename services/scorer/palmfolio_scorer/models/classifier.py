@@ -25,7 +25,7 @@ from palmfolio_scorer.models.tokenising import LimitedTokeniser
 if TYPE_CHECKING:
     import torch
 
-    from palmfolio_scorer.models.packed_classifier import PackedClassifier
+    from palmfolio_scorer.models.packed import Forward
 
 RENDERED = "rendered"
 """First part of an input whose special tokens a chat template has written already."""
@@ -114,7 +114,7 @@ class ClassifierModel(DeviceModel):
         logits: torch.Tensor = self._model(**tensors).logits
         return logits
 
-    def _packed_form(self) -> "PackedClassifier | None":
+    def _packed_form(self) -> "Forward | None":
         import torch
 
         from palmfolio_scorer.models.packed_classifier import packed_classifier

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,11 @@ from palmfolio_scorer.models.device import (
 from palmfolio_scorer.models.places import PICKLES
 from palmfolio_scorer.models.source import TraitLoadError, locate, model_revision
 from palmfolio_scorer.models.tokenising import LimitedTokeniser
+
+if TYPE_CHECKING:
+    import torch
+
+    from palmfolio_scorer.models.packed import Forward
 
 
 class EmbeddingModel(DeviceModel):
@@ -51,6 +56,8 @@ class EmbeddingModel(DeviceModel):
             model_limit=self._model.max_seq_length,
             overflow=options.overflow,
         )
+        self._packed = self._packed_form()
+        self.pads = self._packed is None
 
     def encode(self, inputs: Sequence[ModelInput]) -> list[Encoded]:
         """Tokenises texts."""
@@ -61,10 +68,46 @@ class EmbeddingModel(DeviceModel):
         import torch
 
         with torch.inference_mode():
-            features = batch_tensors(batch, self._tokenise.tokenizer.pad_token_id or 0, self.device)
-            embeddings = self._model.forward(features)["sentence_embedding"]
+            embeddings = (self._packed or self._padded)(batch)
             result: npt.NDArray[np.float32] = embeddings.float().cpu().numpy()
         return result
+
+    def _padded(self, batch: Sequence[Encoded]) -> "torch.Tensor":
+        features = batch_tensors(batch, self._tokenise.tokenizer.pad_token_id or 0, self.device)
+        embeddings: torch.Tensor = self._model.forward(features)["sentence_embedding"]
+        return embeddings
+
+    def _packed_form(self) -> "Forward | None":
+        """The Transformer runs packed; pooling and what follows get their usual padded form."""
+        import torch
+        from torch.nn.utils.rnn import pad_sequence
+
+        from palmfolio_scorer.models.packed import adopt, arguments_of, positions_of
+        from palmfolio_scorer.models.packing import pack, packed
+
+        transformer, *rest = self._model
+        body = transformer.auto_model
+        positions = positions_of(body)
+
+        def embeddings(batch: Sequence[Encoded]) -> torch.Tensor:
+            what = pack(batch, [()] * len(batch), self.device, positions=positions)
+            with packed(what):
+                given = arguments_of(what)
+                given.pop("token_type_ids", None)
+                hidden = body(**given).last_hidden_state[0]
+            lengths = [len(encoded.ids) for encoded in batch]
+            tokens = hidden.split(lengths)
+            mask = [torch.ones(n, dtype=torch.int64, device=hidden.device) for n in lengths]
+            features = {
+                "token_embeddings": pad_sequence(list(tokens), batch_first=True),
+                "attention_mask": pad_sequence(mask, batch_first=True),
+            }
+            for module in rest:
+                features = module(features)
+            return features["sentence_embedding"]
+
+        with torch.inference_mode():
+            return adopt(body, embeddings, self._padded, {})
 
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""

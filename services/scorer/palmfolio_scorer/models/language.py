@@ -20,6 +20,8 @@ from palmfolio_scorer.samples import SampleError
 if TYPE_CHECKING:
     import torch
 
+    from palmfolio_scorer.models.packed import Forward
+
 COMPLETION, NEXT = "completion", "next"
 """First part of an input: what is asked."""
 
@@ -68,6 +70,8 @@ class LanguageModel(DeviceModel):
         limit = getattr(config, "max_position_embeddings", None) or 2**31
         self._max_tokens = min(options.max_tokens or limit, limit)
         self._overflow = options.overflow
+        self._packed = self._packed_form()
+        self.pads = self._packed is None
         self.max_batch_tokens = max(
             1, _LOGIT_BYTES[device.split(":")[0]] // (4 * int(config.vocab_size))
         )
@@ -81,14 +85,34 @@ class LanguageModel(DeviceModel):
         import torch
 
         with torch.inference_mode():
-            tensors = batch_tensors(batch, 0, self.device)
-            logits: torch.Tensor = self._model(**tensors).logits
-            rows = [
-                _read(row[: len(encoded.ids)].float(), encoded)
-                for row, encoded in zip(logits, batch, strict=True)
-            ]
-            result: npt.NDArray[np.float32] = torch.stack(rows).cpu().numpy()
+            outputs = (self._packed or self._padded)(batch)
+            result: npt.NDArray[np.float32] = outputs.cpu().numpy()
         return result
+
+    def _padded(self, batch: Sequence[Encoded]) -> "torch.Tensor":
+        import torch
+
+        logits = self._model(**batch_tensors(batch, 0, self.device)).logits
+        rows = zip(logits, batch, strict=True)
+        return torch.stack([_read(row[_rows(encoded)].float(), encoded) for row, encoded in rows])
+
+    def _packed_form(self) -> "Forward | None":
+        import torch
+
+        from palmfolio_scorer.models.packed import adopt, arguments_of
+        from palmfolio_scorer.models.packing import pack, packed
+
+        def outputs(batch: Sequence[Encoded]) -> torch.Tensor:
+            rows = [_rows(encoded) for encoded in batch]
+            what = pack(batch, rows, self.device)
+            with packed(what):
+                given = arguments_of(what)
+                logits = self._model(**given, use_cache=False, logits_to_keep=what.rows).logits[0]
+            asked = zip(logits.split([len(own) for own in rows]), batch, strict=True)
+            return torch.stack([_read(own.float(), encoded) for own, encoded in asked])
+
+        with torch.inference_mode():
+            return adopt(self._model, outputs, self._padded, {"start": 1})
 
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""
@@ -146,14 +170,24 @@ class LanguageModel(DeviceModel):
         return int(begin if begin is not None else tokenizer.eos_token_id or 0)
 
 
+def _rows(encoded: Encoded) -> range:
+    """The tokens after which something is asked."""
+    last = len(encoded.ids) - 1
+    return range(last, last + 1) if "answers" in encoded.extra else range(_start(encoded) - 1, last)
+
+
+def _start(encoded: Encoded) -> int:
+    start: int = encoded.extra["start"]
+    return start
+
+
 def _read(logits: "torch.Tensor", encoded: Encoded) -> "torch.Tensor":
-    """What was asked of one row; `logits` (T, V) in float32, without padding."""
+    """What was asked of one input; `logits` (R, V) in float32, after the tokens `_rows`."""
     import torch
 
+    predictions = torch.log_softmax(logits, -1)
     if "answers" in encoded.extra:
-        return torch.log_softmax(logits[-1], -1)[encoded.extra["answers"]]
-    start = encoded.extra["start"]
-    targets = torch.tensor(encoded.ids[start:], device=logits.device)
-    predictions = torch.log_softmax(logits[start - 1 : -1], -1)
+        return predictions[-1][encoded.extra["answers"]]
+    targets = torch.tensor(encoded.ids[_start(encoded) :], device=logits.device)
     total = predictions.gather(1, targets[:, None]).sum()
     return torch.stack([total, torch.full_like(total, float(len(targets)))])

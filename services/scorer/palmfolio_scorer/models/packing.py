@@ -45,7 +45,7 @@ class Pack:
     starts: torch.Tensor
     """(B + 1,) `bounds` on the device, int32."""
     rows: torch.Tensor
-    """(B,) the token of each sequence that the model's head reads, int64."""
+    """(R,) the tokens that the model's head reads, sequence after sequence, int64."""
     rows_alone: torch.nn.Module | None
     """The attention whose output is needed at `rows` alone; None where all are."""
 
@@ -62,7 +62,7 @@ def counted(ids: IntArray) -> IntArray:
 
 def pack(
     batch: Sequence[Encoded],
-    rows: Sequence[int],
+    rows: Sequence[Sequence[int]],
     device: str,
     *,
     positions: Callable[[IntArray], IntArray] = counted,
@@ -72,7 +72,7 @@ def pack(
 
     Args:
         batch: B sequences.
-        rows: (B,) the token that the head reads, counted within each sequence.
+        rows: (B,) the tokens that the head reads, counted within each sequence.
         device: where the tensors go.
         positions: the positions of a sequence's ids.
         rows_alone: see `Pack`.
@@ -81,7 +81,7 @@ def pack(
     bounds = np.concatenate([[0], np.cumsum([len(row) for row in ids])])
 
     def row(arrays: Sequence[IntArray]) -> torch.Tensor:
-        return to_device(np.concatenate(arrays), device)[None]
+        return to_device(np.concatenate(arrays).astype(np.int64), device)[None]
 
     types = [np.asarray(encoded.extra.get("types", ()), dtype=np.int64) for encoded in batch]
     with_types = all("types" in encoded.extra for encoded in batch)
@@ -90,8 +90,8 @@ def pack(
         position_ids=row([positions(own) for own in ids]),
         token_types=row(types) if with_types else None,
         bounds=tuple(bounds.tolist()),
-        starts=to_device(bounds.astype(np.int64), device).to(torch.int32),
-        rows=to_device((bounds[:-1] + np.asarray(rows)).astype(np.int64), device),
+        starts=row([bounds])[0].to(torch.int32),
+        rows=row([start + np.asarray(own) for start, own in zip(bounds, rows, strict=False)])[0],
         rows_alone=rows_alone,
     )
 

@@ -36,6 +36,9 @@ from palmfolio_selector.palm.validation import (
 LEAST_FLOOR, MOST_FLOOR, _FLOOR_PER_ROOT = 0.02, 0.08, 0.36
 _EXACT = 1e-9
 _MAX_LPS = 4000
+#: Duals above which those that are best at no corner are dropped, and how many are tried at once.
+_POOL = 256
+_BLOCK = 64
 #: Corners whose bound is made exact before their centre is taken, and how near they must be to
 #: the worst one, in units of its distance to the nearest training.
 _TIGHTENED = 40
@@ -77,6 +80,31 @@ class Refutation:
     policy: int
     alpha: float
     refuted_by: int
+
+
+class _Corners:
+    """Corner weights (m, d) of some members, what they reach there, and what bounds the rest."""
+
+    def __init__(
+        self, weights: FloatArray, reached: FloatArray, upper: FloatArray, eps: float
+    ) -> None:
+        self.weights, self.reached, self.upper = weights, reached, upper
+        self._eps = eps
+
+    @property
+    def gaps(self) -> FloatArray:
+        """(m,) what may be missing, negative where nothing is."""
+        gaps: FloatArray = (1.0 - self._eps) * self.upper - self.reached
+        return gaps
+
+    @property
+    def worst(self) -> int:
+        """The corner of the largest gap."""
+        return int(np.argmax(self.gaps))
+
+    def lower(self, upper: FloatArray) -> None:
+        """Takes another bound where it is the better one."""
+        np.minimum(self.upper, upper, out=self.upper)
 
 
 class OuterBound:
@@ -202,7 +230,7 @@ class OuterBound:
         reached = np.concatenate([reached, *(self._solve(w)[None] for w in optimistic)])
         taken = np.array([*done, *chosen])
         while len(chosen) < count:
-            w = self._centre(self._worst(reached, eps), reached, taken, eps, target)
+            w = self._centre(self._tightened(reached, eps), taken, target)
             reached = np.concatenate([reached, self._solve(w)[None]])
             taken = np.concatenate([taken, w[None]])
             chosen.append(w)
@@ -264,14 +292,24 @@ class OuterBound:
 
     def _pooled(self, W: FloatArray, duals: FloatArray | None = None) -> FloatArray:
         """The best bound of the pool at every row of `W`: valid, if not tight, everywhere."""
-        duals = self._duals if duals is None else duals
+        return self._bounds(W, self._duals if duals is None else duals)[0]
+
+    def _bounds(self, W: FloatArray, duals: FloatArray) -> tuple[FloatArray, IntArray]:
+        """The best bound of some duals at every row of `W`, and which of them gives it."""
         q, offset = duals @ self._weights, duals @ self._limits()
-        bound = np.full(len(W), np.inf)
-        for q_r, offset_r in zip(q, offset, strict=True):
-            rest = W - q_r
-            value = offset_r + np.where(rest > 0.0, rest * self.hi, rest * self.lo).sum(axis=1)
-            np.minimum(bound, value, out=bound)
-        return bound
+        bound, which = np.full(len(W), np.inf), np.zeros(len(W), dtype=np.intp)
+        rows = np.arange(len(W))
+        for start in range(0, len(duals), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            values = np.repeat(offset[block, None], len(W), axis=1)
+            for trait in range(self.d):
+                rest = W[:, trait] - q[block, trait, None]
+                values += np.maximum(rest * self.hi[trait], rest * self.lo[trait])
+            best = values.argmin(axis=0)
+            better = values[best, rows] < bound
+            which[better] = start + best[better]
+            bound[better] = values[best, rows][better]
+        return bound, which
 
     def _solve(self, w: FloatArray) -> FloatArray:
         """Solve for UB(w), add its dual to the pool and return the maximising v."""
@@ -291,45 +329,49 @@ class OuterBound:
         self._duals = np.concatenate([self._duals, dual[None]])
         return np.asarray(solution.x, dtype=np.float64)
 
-    def _centre(
-        self, worst: OuterGap, members: FloatArray, taken: FloatArray, eps: float, target: float
-    ) -> FloatArray:
+    def _centre(self, at: _Corners, taken: FloatArray, target: float) -> FloatArray:
         """Mean of the corners near the worst, weighted by nearness and by gap above target.
 
         Every trait keeps a share: users on an edge of the simplex are as well served by a training
         a little inside, which serves others too.
         """
-        corners = corners_of(members)
-        reached = best_values(members, corners)
-        gaps = (1.0 - eps) * self._pooled(corners) - reached
-        for at in np.argsort(-gaps)[:_TIGHTENED]:
-            self._solve(corners[at])
-        excess = np.maximum((1.0 - eps) * self._pooled(corners) - reached - target, 0.0)
-        reach = _REACH * _distance(worst.worst_weights, taken)
+        worst: FloatArray = at.weights[at.worst]
+        known = len(self._duals)
+        for corner in np.argsort(-at.gaps)[:_TIGHTENED]:
+            self._solve(at.weights[corner])
+        at.lower(self._pooled(at.weights, self._duals[known:]))
+        excess = np.maximum(at.gaps - target, 0.0)
+        reach = _REACH * _distance(worst, taken)
         if reach <= 0.0:
-            return worst.worst_weights
-        near = np.exp(-((corners - worst.worst_weights) ** 2).sum(axis=1) / reach**2) * excess
+            return worst
+        near = np.exp(-((at.weights - worst) ** 2).sum(axis=1) / reach**2) * excess
         if near.sum() <= 0.0:
-            return worst.worst_weights
-        centre: FloatArray = near @ corners / near.sum()
+            return worst
+        centre: FloatArray = near @ at.weights / near.sum()
         centre = np.maximum(centre, _INSET * _distance(centre / centre.sum(), taken))
         return np.asarray(centre / centre.sum(), dtype=np.float64)
 
     def _worst(self, members: FloatArray, eps: float) -> OuterGap:
-        """Lazily tightened maximum over the corner weights; valid at whatever point it stops."""
-        corners = corners_of(members)
-        reached = best_values(members, corners)
-        upper = self._pooled(corners)
+        at = self._tightened(members, eps)
+        gap = max(0.0, float(at.gaps[at.worst]))
+        upper, reached = float(at.upper[at.worst]), float(at.reached[at.worst])
+        return OuterGap(gap, at.weights[at.worst].copy(), upper, reached)
+
+    def _tightened(self, members: FloatArray, eps: float) -> _Corners:
+        """The corner weights with the exact bound at the worst one; valid wherever it stops."""
+        weights = corners_of(members)
+        upper, which = self._bounds(weights, self._duals)
+        if len(self._duals) > _POOL:
+            self._duals = self._duals[np.unique(which)]
+        at = _Corners(weights, best_values(members, weights), upper, eps)
         for _ in range(_MAX_LPS):
-            at = int(np.argmax((1.0 - eps) * upper - reached))
-            before = upper[at]
-            self._solve(corners[at])
-            np.minimum(upper, self._pooled(corners, self._duals[-1:]), out=upper)
-            if upper[at] >= before - _EXACT:
+            worst = at.worst
+            before = at.upper[worst]
+            self._solve(weights[worst])
+            at.lower(self._pooled(weights, self._duals[-1:]))
+            if at.upper[worst] >= before - _EXACT:
                 break
-        at = int(np.argmax((1.0 - eps) * upper - reached))
-        gap = max(0.0, float((1.0 - eps) * upper[at] - reached[at]))
-        return OuterGap(gap, corners[at].copy(), float(upper[at]), float(reached[at]))
+        return at
 
 
 def starting_weights(d: int, target: float = 0.0) -> FloatArray:

@@ -98,6 +98,15 @@ def test_falls_back_to_lps_when_corners_are_too_many() -> None:
     assert at.additive == pytest.approx(exact.additive, abs=1e-9)
 
 
+def test_many_members_have_far_fewer_corners_than_they_might() -> None:
+    V = sphere(700, 6)
+    exact = certificate(V, np.arange(550), 0.01)
+    assert exact.method == "corners"
+    users = np.random.default_rng(0).dirichlet(np.full(6, 0.5), size=2000)
+    gaps = 0.99 * (users @ V.T).max(axis=1) - (users @ V[:550].T).max(axis=1)
+    assert gaps.max() <= exact.additive + 1e-9
+
+
 def test_two_traits_by_hand() -> None:
     # Members (1, 0) and (0, 1) leave (.6, .6) short by .1 for the even user.
     exact = certificate([[1, 0], [0, 1], [0.6, 0.6]], [0, 1])

@@ -7,15 +7,19 @@ import itertools
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from palmfolio_selector.palm import (
     Infeasible,
     Progress,
     best_portfolio,
     certificate,
+    corners,
     greedy_cover,
     min_portfolio,
+    programs,
     tradeoff_curve,
+    verify,
 )
 
 from .inputs import Floats, deltas, epsilons, sphere, value_arrays
@@ -67,6 +71,60 @@ def test_minimum_out_of_time_returns_a_certified_portfolio_and_an_honest_bound()
     assert not result.optimal
     # 20 is the proven minimum of this instance.
     assert 1 <= result.lower_bound <= 20 <= result.size
+
+
+@settings(max_examples=40)
+@given(value_arrays(max_n=12), epsilons, deltas, st.sampled_from([1e-9, 1e-3, 1e-2]))
+def test_minimum_in_any_time_is_certified_and_its_bound_honest(
+    V: Floats, eps: float, delta: float, limit: float
+) -> None:
+    result = min_portfolio(V, eps, delta, time_limit=limit)
+    slow = verify(V, result.indices, eps, delta)
+    assert slow.additive <= delta + 1e-7
+    assert result.certificate.additive == pytest.approx(slow.additive, abs=1e-7)
+    assert 1 <= result.lower_bound <= min_portfolio(V, eps, delta, time_limit=60).size
+
+
+def test_minimum_needs_no_enumerated_corners(monkeypatch: pytest.MonkeyPatch) -> None:
+    V = sphere(60, 4)
+    known = min_portfolio(V, 0.1, 0.0, time_limit=60).size
+    _forbid_corners(monkeypatch)
+    greedy = greedy_cover(V, 0.1, 0.0)
+    assert greedy.certificate.method == "lp" and greedy.certificate.holds
+    result = min_portfolio(V, 0.1, 0.0, time_limit=60)
+    assert result.certificate.holds and result.certificate.method == "lp"
+    assert result.lower_bound <= known <= result.size <= len(greedy.indices)
+
+
+@pytest.mark.parametrize("allowed", [None, range(3, 60)])
+def test_minimum_out_of_time_needs_no_enumerated_corners(
+    monkeypatch: pytest.MonkeyPatch, allowed: range | None
+) -> None:
+    _forbid_corners(monkeypatch)
+    monkeypatch.setattr(programs, "GRACE", 0.0)
+    V = sphere(60, 4)
+    some = None if allowed is None else list(allowed)
+    result = min_portfolio(V, 0.1, 0.1, allowed=some, time_limit=1e-6)
+    assert result.certificate.holds and not result.optimal
+    assert certificate(V, result.indices, 0.1).additive <= 0.1 + 1e-9
+    assert some is None or set(result.indices) <= set(some)
+
+
+def test_an_unreachable_target_is_found_without_corners(monkeypatch: pytest.MonkeyPatch) -> None:
+    _forbid_corners(monkeypatch)
+    V = sphere(40, 4)
+    with pytest.raises(Infeasible) as caught:
+        min_portfolio(V, 0.0, 0.05, allowed=np.argsort(V[:, 0])[:20], time_limit=1e-6)
+    assert caught.value.gap > 0.05
+    utility = V @ caught.value.weights
+    reached = utility[np.argsort(V[:, 0])[:20]].max()
+    assert caught.value.gap == pytest.approx(utility.max() - reached, abs=1e-9)
+
+
+def _forbid_corners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let corners count as too many for any portfolio over three and more traits."""
+    monkeypatch.setattr(corners, "_FEW_CORNERS", 0)
+    monkeypatch.setattr(corners, "MAX_CORNERS", 0)
 
 
 def test_minimum_reports_progress_that_tightens() -> None:

@@ -38,6 +38,7 @@ SURFACE = [
     "pareto",
     "population_gaps",
     "round_weight",
+    "starting_weights",
     "tradeoff_curve",
     "uniform_lattice",
     "verify",
@@ -51,10 +52,13 @@ def test_public_names_are_pinned() -> None:
 
 def test_needs_numpy_and_scipy_only() -> None:
     code = (
-        "import sys, palmfolio_selector.palm\n"
-        "heavy = {'torch', 'grpc', 'sqlalchemy', 'pydantic', 'google'} & set(sys.modules)\n"
-        "own = {m for m in sys.modules if m.startswith('palmfolio') "
-        "and not m.startswith('palmfolio_selector.palm') and m != 'palmfolio_selector'}\n"
-        "assert not heavy | own, heavy | own"
+        "import sys, numpy, scipy.optimize, scipy.sparse, scipy.spatial, scipy.stats\n"
+        "before = set(sys.modules)\n"
+        "import palmfolio_selector.palm\n"
+        "new = {m.split('.')[0] for m in set(sys.modules) - before}\n"
+        "new -= {'numpy', 'scipy', *sys.stdlib_module_names}\n"
+        "assert new == {'palmfolio_selector'}, new\n"
+        "own = {m for m in sys.modules if m.startswith('palmfolio_selector.')}\n"
+        "assert all(m.startswith('palmfolio_selector.palm') for m in own), own"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,6 +19,7 @@ from palmfolio_selector.palm.corners import CornersUnavailable, corners_of
 from palmfolio_selector.palm.pareto import pareto_rows
 from palmfolio_selector.palm.validation import (
     TOLERANCE,
+    BoolArray,
     FloatArray,
     IntArray,
     check_delta,
@@ -97,7 +98,9 @@ def certificate(
     try:
         corners = corners_of(values[members])
     except CornersUnavailable:
-        return _verify(candidates, values[members], eps, delta, ratio=ratio)
+        # Whoever has a member that is as good on every trait adds nothing to a gap.
+        open_ = candidates[~are_near(candidates, values[members], eps=0.0, delta=0.0)]
+        return _verify(candidates, open_, values[members], eps, delta, ratio=ratio)
     return _evaluate(
         candidates, values[members], corners, eps, delta, ratio=ratio, method="corners"
     )
@@ -156,7 +159,21 @@ def verify(
     """
     values, members, eps, delta = _check(V, P, eps, delta, shifted)
     candidates = values[pareto_rows(values)]
-    return _verify(candidates, values[members], eps, delta, ratio=_has_ratio(values))
+    return _verify(candidates, candidates, values[members], eps, delta, ratio=_has_ratio(values))
+
+
+def are_near(candidates: FloatArray, members: FloatArray, *, eps: float, delta: float) -> BoolArray:
+    """Which candidates c have one member v with v ≥ (1 − eps)·c − delta on every trait, as (n,).
+
+    At every weight they are within (eps, delta) of the members. Enough for that, not necessary.
+    """
+    near = np.zeros(len(candidates), dtype=bool)
+    block = max(1, _BLOCK_ENTRIES // members.size)
+    for i in range(0, len(candidates), block):
+        least = (1.0 - eps) * candidates[i : i + block, None, :] - delta
+        is_above: BoolArray = np.all(members[None, :, :] >= least, axis=2)
+        near[i : i + block] = is_above.any(axis=1)
+    return near
 
 
 def best_values(values: FloatArray, weights: FloatArray) -> FloatArray:
@@ -213,26 +230,37 @@ def _evaluate(
 
 
 def _verify(
-    candidates: FloatArray, members: FloatArray, eps: float, delta: float, *, ratio: bool
+    candidates: FloatArray,
+    rivals: FloatArray,
+    members: FloatArray,
+    eps: float,
+    delta: float,
+    *,
+    ratio: bool,
 ) -> Certificate:
-    weights = additive_maximisers(candidates, members, eps)
-    if ratio:
-        weights = np.concatenate([weights, _multiplicative_maximisers(candidates, members, delta)])
+    """The certificate by linear programs for the `rivals`, the candidates that can make a gap."""
+    d = candidates.shape[1]
+    weights = np.concatenate([np.full((1, d), 1.0 / d), np.eye(d)])
+    if len(rivals):
+        weights = np.concatenate([weights, additive_maximisers(rivals, members, eps)])
+    if ratio and len(rivals):
+        weights = np.concatenate([weights, _multiplicative_maximisers(rivals, members, delta)])
     return _evaluate(candidates, members, weights, eps, delta, ratio=ratio, method="lp")
 
 
 def additive_maximisers(candidates: FloatArray, members: FloatArray, eps: float) -> FloatArray:
-    """For each candidate c the weights that solve min t − (1 − eps)·w·c s.t. t ≥ w·v_p, w ∈ Δ."""
+    """For each candidate its `additive_maximiser`, as (n, d)."""
+    return np.array([additive_maximiser(c, members, eps) for c in candidates])
+
+
+def additive_maximiser(candidate: FloatArray, members: FloatArray, eps: float) -> FloatArray:
+    """The weights (d,) that solve min t − (1 − eps)·w·c s.t. t ≥ w·v_p, w ∈ Δ for candidate c."""
     k, d = members.shape
     # HiGHS's tolerances are absolute: solve on values of scale 1.
-    scale = max(float(np.abs(candidates).max()), float(np.abs(members).max())) or 1.0
+    scale = max(float(np.abs(candidate).max()), float(np.abs(members).max())) or 1.0
     A_ub = np.column_stack([members / scale, -np.ones(k)])
-    A_eq = np.append(np.ones(d), 0.0)
-    weights = [
-        _solve(np.append(-(1.0 - eps) * c / scale, 1.0), A_ub, A_eq, free_last=True)
-        for c in candidates
-    ]
-    return np.array(weights)
+    cost = np.append(-(1.0 - eps) * candidate / scale, 1.0)
+    return _solve(cost, A_ub, np.append(np.ones(d), 0.0), free_last=True)
 
 
 def _multiplicative_maximisers(
@@ -267,6 +295,7 @@ def _solve(cost: FloatArray, A_ub: FloatArray, A_eq: FloatArray, *, free_last: b
         b_eq=[1.0],
         bounds=bounds,
         method="highs",
+        options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
     if solution.x is None:
         raise RuntimeError(f"linear program failed: {solution.message}")

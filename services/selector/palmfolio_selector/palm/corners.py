@@ -15,9 +15,13 @@ from scipy.spatial import HalfspaceIntersection, QhullError
 from palmfolio_selector.palm.pareto import pareto_rows
 from palmfolio_selector.palm.validation import FloatArray, check_values
 
-#: Above this `corner_bound`, corners are not enumerated. The bound is reached by contrived inputs
-#: only; random fronts have 30 to 300 times fewer corners.
-MAX_CORNERS = 20_000_000
+#: More corners than this, by an estimate, are not enumerated: a few seconds' work.
+MAX_CORNERS = 400_000
+
+#: Up to this `corner_bound` corners are enumerated without estimating how many there are.
+_FEW_CORNERS = 2_000_000
+#: `corner_bound` of the samples that estimate it.
+_SAMPLE_CORNERS = 200_000
 
 _UNEVEN = 1e-4
 _SNAP = 1e-12
@@ -51,10 +55,11 @@ def corners_of(members: FloatArray) -> FloatArray:
     spread = np.abs(points).max(axis=0)
     if len(points) == 1 or spread.max() == 0.0:
         return np.eye(d)
-    if d > 2 and corner_bound(len(points), d) > MAX_CORNERS:
+    scaled = points / spread.max()
+    if d > 2 and _are_too_many(scaled):
         raise CornersUnavailable(f"{len(points)} members over {d} traits have too many corners")
     find = _envelope if d == 2 else _intersect
-    corners = find(points / spread.max())
+    corners = find(scaled)
     if spread[spread > 0.0].min() < _UNEVEN * spread.max():
         # Rescaling a trait rescales its weight. Corners that hang on a trait of tiny spread are
         # accurate only in its own scale; a weight that is needless is harmless.
@@ -70,6 +75,22 @@ def corner_bound(k: int, d: int) -> int:
     facets = k + d + 1
     low, high = d // 2, (d - 1) // 2
     return math.comb(facets - (d + 1) // 2, low) + math.comb(facets - low - 1, high)
+
+
+def _are_too_many(points: FloatArray) -> bool:
+    """Whether the corners are, by an estimate, more than `MAX_CORNERS`.
+
+    `corner_bound` is reached by contrived inputs only: random fronts have up to thousands of times
+    fewer corners. So the corners of two samples are counted, and their growth is continued.
+    """
+    k, d = points.shape
+    if corner_bound(k, d) <= _FEW_CORNERS:
+        return False
+    few = max(m for m in range(2, k + 1) if m == 2 or corner_bound(m, d) <= _SAMPLE_CORNERS)
+    sample = points[np.random.default_rng(0).permutation(k)[:few]]
+    half, whole = (len(_intersect(rows)) for rows in (sample[: few // 2], sample))
+    growth = max(1.0, math.log(whole / half) / math.log(few / (few // 2)))
+    return bool(whole * (k / few) ** growth > MAX_CORNERS)
 
 
 def _envelope(points: FloatArray) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from palmfolio_selector.palm import programs
 from palmfolio_selector.palm.certificate import Certificate, certificate
+from palmfolio_selector.palm.corners import CornersUnavailable
 from palmfolio_selector.palm.problem import CoverProblem, starting_demand
 from palmfolio_selector.palm.setcover import greedy_columns
 from palmfolio_selector.palm.validation import (
@@ -26,6 +27,8 @@ _CORNERS_PER_ROUND = 100
 _RESTARTS = 12
 #: Shares of the target that the rounds in between aim at.
 _STRICTER = (0.9, 0.8, 0.7)
+#: Share of the target that new members of later rounds aim at; it saves half of these rounds.
+_ADDING = 0.5
 #: Entries of the coverage rows that one later round may add.
 _ENTRIES = 8_000_000
 
@@ -101,38 +104,46 @@ def greedy_cover(
 def certified_greedy(
     problem: CoverProblem, demand: FloatArray, out_of_time: Callable[[], bool] = lambda: False
 ) -> Greedy:
-    """Greedy columns that cover the whole simplex, none of them needless (if time allows)."""
+    """Greedy columns that cover the whole simplex.
+
+    None of them is needless, if time allows and the corner weights can be enumerated.
+    """
     covered = problem.covers(demand)
     members = greedy_columns(covered)
     first = len(members)
     most = max(50, _ENTRIES // len(problem.supply))
     for attempt in itertools.count():
-        violated, _ = problem.violations(members)
+        try:
+            violated = problem.violations(members)
+        except CornersUnavailable:
+            members = programs.complete(problem, members, out_of_time)
+            break
         if len(violated) == 0:
             break
         # Greedy anew is best; on a stricter target it leaves fewer gaps between demand weights;
         # adding members, last, always ends after few rounds.
-        restart = attempt < _RESTARTS and not out_of_time()
-        share = _STRICTER[attempt - _RESTARTS] if _is_stricter(attempt) else 1.0
-        restart = restart or share < 1.0
-        added = violated[: max(_CORNERS_PER_ROUND, 5 * len(members)) if restart else most]
+        anew = attempt < _RESTARTS + len(_STRICTER) and not out_of_time()
+        added = violated[: max(_CORNERS_PER_ROUND, 5 * len(members)) if anew else most]
         demand = np.concatenate([demand, added])
         covered = np.concatenate([covered, problem.covers(added)])
-        if share < 1.0:
-            strict = problem.with_target(share * problem.eps, share * problem.delta)
-            with contextlib.suppress(Infeasible):
-                members = greedy_columns(strict.covers(demand))
-        elif restart:
+        if not anew:
+            missing = _stricter_rows(problem, added, _ADDING)
+            members = np.union1d(members, greedy_columns(missing))
+        elif attempt < _RESTARTS:
             members = greedy_columns(covered)
         else:
-            missing = ~covered[:, members].any(axis=1)
-            members = np.concatenate([members, greedy_columns(covered[missing])])
+            share = _STRICTER[attempt - _RESTARTS]
+            members = greedy_columns(_stricter_rows(problem, demand, share))
     members = drop_unneeded(problem, members, covered, out_of_time)
     return Greedy(members=members, demand=demand, covered_demand_only=first)
 
 
-def _is_stricter(attempt: int) -> bool:
-    return _RESTARTS <= attempt < _RESTARTS + len(_STRICTER)
+def _stricter_rows(problem: CoverProblem, W: FloatArray, share: float) -> BoolArray:
+    """What covers `W` at a share of the target, or at the target where the share is infeasible."""
+    try:
+        return problem.with_target(share * problem.eps, share * problem.delta).covers(W)
+    except Infeasible:
+        return problem.covers(W)
 
 
 def drop_unneeded(
@@ -141,7 +152,9 @@ def drop_unneeded(
     covered: BoolArray,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> IntArray:
-    """An inclusion-minimal cover of the simplex inside the cover `members` (if time allows).
+    """An inclusion-minimal cover of the simplex inside the cover `members`.
+
+    Fewer members are dropped when time runs out or corner weights cannot be enumerated.
 
     `covered` holds the rows of any demand: a member that alone covers one of them is needed.
     """
@@ -152,7 +165,11 @@ def drop_unneeded(
         if len(kept) == 1 or (column & (count == 1)).any() or out_of_time():
             continue
         rest = kept[kept != member]
-        if problem.is_cover(rest):
+        try:
+            is_needed = len(problem.violations(rest)) > 0
+        except CornersUnavailable:
+            break
+        if not is_needed:
             kept = rest
             count = count - column
     return kept

@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palmfolio_selector.palm.certificate import additive_maximisers, best_values
+from palmfolio_selector.palm.certificate import best_values
 from palmfolio_selector.palm.corners import CornersUnavailable, corners_of
 from palmfolio_selector.palm.grids import uniform_lattice
 from palmfolio_selector.palm.pareto import pareto_rows
@@ -37,6 +37,7 @@ class CoverProblem:
         supply: (s,) indices into V of the policies that may be chosen.
         columns: (s, d) their values.
         reference: (r, d) Pareto-optimal values of all candidates, which define U.
+        is_free: whether every policy may be chosen, so that columns and reference are the same.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class CoverProblem:
         self.eps, self.delta = check_eps(eps), check_delta(delta)
         self.reference = values[pareto_rows(values)]
         chosen = np.arange(len(values), dtype=np.intp)
+        self.is_free = allowed is None
         if allowed is not None:
             chosen = check_portfolio(allowed, len(values), "allowed")
         self.supply: IntArray = chosen[pareto_rows(values[chosen])]
@@ -88,25 +90,21 @@ class CoverProblem:
             self._raise_infeasible(W[alone[0]])
         return covered
 
-    def corners(self, members: IntArray) -> FloatArray:
-        """Weights at which the gap of the columns `members` can be worst."""
-        rows = self.columns[members]
-        try:
-            return corners_of(rows)
-        except CornersUnavailable:
-            return additive_maximisers(self.reference, rows, self.eps)
+    def violations(self, members: IntArray) -> FloatArray:
+        """Corner weights the columns `members` fail to cover, worst first, as (m, d).
 
-    def violations(self, members: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Corner weights the columns `members` fail to cover and by how much, worst first."""
-        W = self.corners(members)
-        excess = self.requirement(W) - best_values(self.columns[members], W)
+        Raises:
+            CornersUnavailable: there are too many corners; see `programs`.
+        """
+        W = corners_of(self.columns[members])
+        excess = self.excess(members, W)
         order = np.argsort(-excess, kind="stable")
-        order = order[excess[order] > TOLERANCE]
-        return W[order], excess[order]
+        return W[order[excess[order] > TOLERANCE]]
 
-    def is_cover(self, members: IntArray) -> bool:
-        """Whether the columns `members` cover the whole simplex."""
-        return len(members) > 0 and len(self.violations(members)[0]) == 0
+    def excess(self, members: IntArray, W: FloatArray) -> FloatArray:
+        """By how much the columns `members` miss what each weight of `W` requires, as (m,)."""
+        missing: FloatArray = self.requirement(W) - best_values(self.columns[members], W)
+        return missing
 
     def _raise_infeasible(self, w: FloatArray) -> NoReturn:
         """Raise for the worst weight of the whole supply, or for `w` if that is out of reach."""

@@ -6,6 +6,8 @@ import time
 
 import numpy as np
 
+from palmfolio_selector.palm import programs
+from palmfolio_selector.palm.corners import CornersUnavailable
 from palmfolio_selector.palm.demand import Demand
 from palmfolio_selector.palm.problem import CoverProblem
 from palmfolio_selector.palm.setcover import exact_cover, local_search, round_up
@@ -18,6 +20,8 @@ _MANY = 3000
 #: Weights from which a demand is not spread over the simplex again.
 _ENOUGH = 500
 _FIRST_PROOF_SECONDS = 4.0
+#: Weights to look for when each costs a linear program.
+_VIOLATIONS = 60
 
 
 class CoverSearch:
@@ -71,11 +75,20 @@ class CoverSearch:
         members = self._cover_demand(k)
         if members is None:
             return None
-        violated, _ = self.problem.violations(members)
+        violated = self._violations(members)
+        if violated is None:
+            return None
         if len(violated) == 0:
             return members
         self.demand.cut(members, violated)
         return None
+
+    def _violations(self, members: IntArray) -> FloatArray | None:
+        """Weights that `members` fail to cover; None when time ran out before that was known."""
+        try:
+            return self.problem.violations(members)
+        except CornersUnavailable:
+            return programs.violations(self.problem, members, _VIOLATIONS, self.out_of_time)
 
     def _cover_demand(self, k: int) -> IntArray | None:
         """At most k columns that cover the demand, or None."""

@@ -1,5 +1,6 @@
 """A Docker engine: the one that runs, or one that the tests start."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -42,7 +43,7 @@ def run(
     started = time.monotonic()
     done = subprocess.run(
         words,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **_builder(), **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT if log else subprocess.PIPE,
         text=True,
@@ -55,6 +56,26 @@ def run(
         tail = "\n".join((done.stdout + (done.stderr or "")).splitlines()[-60:])
         raise DockerFailed(f"{' '.join(words)} ended with code {done.returncode}:\n{tail}")
     return done.stdout
+
+
+@functools.cache
+def _builder() -> Mapping[str, str]:
+    """Variables that have images built by BuildKit, which takes a third of the time, if it can be.
+
+    Newer clients need a plugin for it; where that is missing, an older one may stand beside them.
+    """
+    buildkit = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
+    path = os.environ.get("PATH", os.defpath)
+    for folder in path.split(os.pathsep):
+        if shutil.which("docker", path=folder):
+            variables = {**buildkit, "PATH": f"{folder}{os.pathsep}{path}"}
+            command = [f"{folder}/docker", "build", "--help"]
+            asked = subprocess.run(
+                command, env={**os.environ, **variables}, capture_output=True, check=False
+            )
+            if asked.returncode == 0:
+                return variables
+    return {"DOCKER_BUILDKIT": "0"}
 
 
 def answers() -> bool:
@@ -106,6 +127,8 @@ class Engine:
         Raises:
             DockerFailed: it ended, or does not answer.
         """
+        if shutil.which("dockerd") is None:
+            raise DockerFailed("no engine answers, and dockerd of Debian's docker.io is missing")
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(["dockerd"], stdout=output, stderr=output)
         give_up = time.monotonic() + _START_SECONDS

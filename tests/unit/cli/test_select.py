@@ -109,6 +109,16 @@ def test_an_out_of_time_search_has_an_honest_bound(command: Command, tmp_path: P
     assert found["optimal"] == (found["lower_bound"] == found["size"])
 
 
+def test_a_search_that_ends_early_keeps_a_small_cover(command: Command, tmp_path: Path) -> None:
+    V = np.abs(np.random.default_rng(2).standard_normal((1000, 6)))
+    V /= np.linalg.norm(V, axis=1, keepdims=True)
+    file = _write(tmp_path / "v.csv", V)
+    found = command("select", file, "--epsilon", "0.05", "--time-limit", "2", "--json").json
+    members = tuple(int(name[1:]) for name in found["policies"])
+    assert palm.certificate(V, members, 0.05).additive <= 1e-7
+    assert 1 < found["lower_bound"] <= found["size"] < 600
+
+
 def _prompts(path: Path, X: Floats) -> str:
     rows = [f'p{p},"say, {j}",{X[p, j, 0]},{X[p, j, 1]}' for p, j in np.ndindex(X.shape[:2])]
     path.write_text("policy,prompt,brief,warm\n" + "\n".join(reversed(rows)))

@@ -19,6 +19,26 @@ def test_certified_and_without_spare_members(V: Floats, eps: float, delta: float
             assert not certificate(V, rest, eps, delta).holds
 
 
+@pytest.mark.parametrize("d", [3, 4, 6])
+def test_fronts_are_covered_without_spare_members(d: int) -> None:
+    V = sphere(150, d, d)
+    cover = greedy_cover(V, 0.08, 0.0)
+    assert cover.certificate.holds
+    for member in cover.indices:
+        assert not certificate(V, cover.indices[cover.indices != member], 0.08).holds
+
+
+@given(value_arrays(), epsilons, deltas)
+def test_no_time_gives_more_members_that_are_certified(V: Floats, eps: float, delta: float) -> None:
+    quick = greedy_cover(V, eps, delta, time_limit=1e-9)
+    assert quick.certificate.holds
+
+
+def test_a_time_limit_is_positive() -> None:
+    with pytest.raises(ValueError, match="time_limit must be a number > 0"):
+        greedy_cover([[0.5, 0.5]], 0.0, 0.1, time_limit=0.0)
+
+
 def test_grid_demand_alone_breaks_the_claim_between_its_points() -> None:
     broken = 0
     for seed in range(12):

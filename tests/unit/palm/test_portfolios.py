@@ -134,6 +134,18 @@ def test_minimum_reports_progress_that_tightens() -> None:
     assert all(a.upper >= b.upper and a.lower <= b.lower for a, b in itertools.pairwise(seen))
 
 
+def test_minimum_starts_from_a_cover_that_is_known() -> None:
+    V = sphere(60, 3)
+    cover = greedy_cover(V, 0.05, 0.0)
+    result = min_portfolio(V, 0.05, 0.0, start=cover, time_limit=60)
+    assert result.size == min_portfolio(V, 0.05, 0.0, time_limit=60).size
+    assert result.certificate.holds
+    with pytest.raises(ValueError, match=r"start must be a cover at eps = 0\.02"):
+        min_portfolio(V, 0.02, 0.0, start=cover)
+    with pytest.raises(ValueError, match="start holds policies that may not be chosen"):
+        min_portfolio(V, 0.05, 0.0, start=cover, allowed=cover.indices[1:])
+
+
 def test_progress_may_end_the_search() -> None:
     def stop(_: Progress) -> None:
         raise KeyboardInterrupt

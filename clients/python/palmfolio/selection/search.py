@@ -13,6 +13,8 @@ from palmfolio_selector import palm
 
 #: A step of the search that is under way at the time limit may take this much longer, in seconds.
 GRACE = 4.0
+#: Share of the time for the greedy cover, which is the answer should the search be ended.
+_GREEDY_SHARE = 0.4
 #: With a size, the share of the time for the smallest portfolio; the rest is for the best of it.
 _MINIMUM_SHARE = 0.6
 _TOLERANCE = 1e-9
@@ -153,13 +155,14 @@ def _search(table: Table, wish: Wish, send: Callable[[Any], None]) -> Found:
     if wish.is_best_of_size:
         best = palm.best_portfolio(V, size, time_limit=wish.seconds, progress=send)
         return _found(best.indices, best.certificate, 1, best.lower_bound, best.optimal)
-    cover = palm.greedy_cover(V, wish.epsilon, wish.delta)
+    share = 1.0 if wish.greedy else _GREEDY_SHARE
+    cover = palm.greedy_cover(V, wish.epsilon, wish.delta, time_limit=share * wish.seconds)
     members, exact, lower = cover.indices, cover.certificate, 1
     if not wish.greedy:
         send(_Interim(_found(members, exact, lower, None, len(members) == lower)))
         left = (_MINIMUM_SHARE if size else 1.0) * wish.seconds - (time.monotonic() - started)
         smallest = palm.min_portfolio(
-            V, wish.epsilon, wish.delta, time_limit=max(0.1, left), progress=send
+            V, wish.epsilon, wish.delta, time_limit=max(0.1, left), start=cover, progress=send
         )
         members, exact, lower = smallest.indices, smallest.certificate, smallest.lower_bound
     if not size or len(members) <= size:

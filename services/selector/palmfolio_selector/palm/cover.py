@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +14,7 @@ from numpy.typing import ArrayLike
 from palmfolio_selector.palm import programs
 from palmfolio_selector.palm.certificate import Certificate, certificate
 from palmfolio_selector.palm.corners import CornersUnavailable
+from palmfolio_selector.palm.dropping import drop_unneeded
 from palmfolio_selector.palm.problem import CoverProblem, starting_demand
 from palmfolio_selector.palm.setcover import greedy_columns
 from palmfolio_selector.palm.validation import (
@@ -66,6 +69,7 @@ def greedy_cover(
     delta: float,
     *,
     weights: ArrayLike | None = None,
+    time_limit: float = math.inf,
     allowed: ArrayLike | None = None,
     shifted: bool = False,
 ) -> Cover:
@@ -80,6 +84,7 @@ def greedy_cover(
         eps: relative loss in [0, 1).
         delta: additive loss ≥ 0.
         weights: (m, d) first demand, for example `grid_weights`; default a coarse lattice.
+        time_limit: seconds after which members are only added, until the certificate holds.
         allowed: indices of the policies that may be chosen; default all.
         shifted: accept finite values outside [0, 1].
 
@@ -87,11 +92,14 @@ def greedy_cover(
         ValueError: naming the argument.
         Infeasible: when the allowed policies cannot cover some weights.
     """
+    if not time_limit > 0.0:
+        raise ValueError(f"time_limit must be a number > 0, got {time_limit}")
+    deadline = time.monotonic() + time_limit
     problem = CoverProblem(V, eps, delta, allowed=allowed, shifted=shifted)
     demand = starting_demand(problem.d)
     if weights is not None:
         demand = check_weight_rows(weights, problem.d, "weights")
-    greedy = certified_greedy(problem, demand)
+    greedy = certified_greedy(problem, demand, lambda: time.monotonic() >= deadline)
     indices = np.sort(problem.supply[greedy.members])
     return Cover(
         indices=indices,
@@ -144,32 +152,3 @@ def _stricter_rows(problem: CoverProblem, W: FloatArray, share: float) -> BoolAr
         return problem.with_target(share * problem.eps, share * problem.delta).covers(W)
     except Infeasible:
         return problem.covers(W)
-
-
-def drop_unneeded(
-    problem: CoverProblem,
-    members: IntArray,
-    covered: BoolArray,
-    out_of_time: Callable[[], bool] = lambda: False,
-) -> IntArray:
-    """An inclusion-minimal cover of the simplex inside the cover `members`.
-
-    Fewer members are dropped when time runs out or corner weights cannot be enumerated.
-
-    `covered` holds the rows of any demand: a member that alone covers one of them is needed.
-    """
-    kept = members
-    table = covered[:, members]
-    count = table.sum(axis=1)
-    for member, column in zip(members[::-1], table.T[::-1], strict=True):
-        if len(kept) == 1 or (column & (count == 1)).any() or out_of_time():
-            continue
-        rest = kept[kept != member]
-        try:
-            is_needed = len(problem.violations(rest)) > 0
-        except CornersUnavailable:
-            break
-        if not is_needed:
-            kept = rest
-            count = count - column
-    return kept

@@ -14,11 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from palmfolio_selector.palm.certificate import Certificate, certificate
-from palmfolio_selector.palm.cover import certified_greedy, drop_unneeded
+from palmfolio_selector.palm.cover import Cover, certified_greedy
+from palmfolio_selector.palm.dropping import drop_unneeded
 from palmfolio_selector.palm.problem import CoverProblem, starting_demand
 from palmfolio_selector.palm.progress import TIME_LIMIT, Progress, ProgressCallback
 from palmfolio_selector.palm.search import CoverSearch
-from palmfolio_selector.palm.validation import IntArray, check_positive
+from palmfolio_selector.palm.validation import FloatArray, IntArray, check_positive
+
+#: Share of the time limit that the first portfolio may be improved for.
+_GREEDY_SHARE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,7 @@ def min_portfolio(
     delta: float,
     *,
     time_limit: float = TIME_LIMIT,
+    start: Cover | None = None,
     allowed: ArrayLike | None = None,
     shifted: bool = False,
     progress: ProgressCallback | None = None,
@@ -61,6 +66,7 @@ def min_portfolio(
         delta: additive loss ≥ 0.
         time_limit: seconds after which the best portfolio so far is returned with its bound. A
             certificate or linear program under way is finished first.
+        start: of `greedy_cover` with the same arguments, to improve on; default it is computed.
         allowed: indices of the policies that may be chosen; default all.
         shifted: accept finite values outside [0, 1].
         progress: called after every step; an exception it raises ends the search.
@@ -70,17 +76,16 @@ def min_portfolio(
         ValueError: naming the argument.
         Infeasible: when the allowed policies cannot cover some weights.
     """
-    start = time.monotonic()
+    began = time.monotonic()
     limit = check_positive(time_limit, "time_limit")
     problem = CoverProblem(V, eps, delta, allowed=allowed, shifted=shifted)
-    search = CoverSearch(problem, start + limit, np.random.default_rng(seed))
-    greedy = certified_greedy(problem, starting_demand(problem.d), search.out_of_time)
-    members = greedy.members
-    search.begin(greedy.demand, seconds=0.4 * limit)
+    search = CoverSearch(problem, began + limit, np.random.default_rng(seed))
+    members, demand = _first(problem, start, began + _GREEDY_SHARE * limit)
+    search.begin(demand, seconds=0.4 * limit)
 
     def report() -> None:
         if progress is not None:
-            elapsed, size = time.monotonic() - start, len(members)
+            elapsed, size = time.monotonic() - began, len(members)
             progress(Progress(elapsed, float(size), float(search.lower_bound), size))
 
     report()
@@ -97,5 +102,23 @@ def min_portfolio(
         lower_bound=search.lower_bound,
         optimal=search.lower_bound == len(indices),
         certificate=certificate(problem.values, indices, eps, delta, shifted=shifted),
-        seconds=time.monotonic() - start,
+        seconds=time.monotonic() - began,
     )
+
+
+def _first(
+    problem: CoverProblem, start: Cover | None, deadline: float
+) -> tuple[IntArray, FloatArray]:
+    """Columns that cover the simplex, and the demand that they were found by."""
+    if start is None:
+        greedy = certified_greedy(
+            problem, starting_demand(problem.d), lambda: time.monotonic() >= deadline
+        )
+        return greedy.members, greedy.demand
+    exact = start.certificate
+    members = np.flatnonzero(np.isin(problem.supply, start.indices))
+    if not exact.holds or (exact.eps, exact.delta) != (problem.eps, problem.delta):
+        raise ValueError(f"start must be a cover at eps = {problem.eps}, delta = {problem.delta}")
+    if len(members) < len(start.indices):
+        raise ValueError("start holds policies that may not be chosen or are not Pareto-optimal")
+    return members, start.demand

@@ -103,13 +103,19 @@ def test_export_writes_the_portfolio_with_members_and_adapters(
     portfolio.candidates.add(policy="policies/c", value={"warmth": 0.5}, adapter="file:///c")
     portfolio.certificate.additive = 0.125
     portfolio.certificate.multiplicative = float("nan")
+    portfolio.confidence.gap, portfolio.confidence.prompts = 0.25, 40
     peer.on("GetPortfolio", lambda *_: portfolio)
+    curve = selector_pb2.TradeoffCurveResponse()
+    curve.points.add(size=1, gap=0.125, gap_lower_bound=0.125, optimal=True)
+    peer.on("TradeoffCurve", lambda *_: curve)
     asked = ("portfolio", "export", "x", "--endpoints", endpoints)
     found = command(*asked).json
     assert peer.requests("GetPortfolio")[0].name == "portfolios/x"
     assert found["members"] == ["policies/a", "policies/base"]
     assert found["adapters"] == {"policies/a": "file:///a"}
     assert found["spec"]["base_model"] == "tiny"
+    assert (found["confidence"]["gap"], found["confidence"]["prompts"]) == (0.25, 40)
+    assert [(point["size"], point["gap"]) for point in found["tradeoff"]] == [(1, 0.125)]
     assert found["candidates"][2]["value"] == {"warmth": 0.5}
     assert (found["certificate"]["additive"], found["certificate"]["multiplicative"]) == (
         0.125,

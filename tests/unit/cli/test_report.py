@@ -173,6 +173,33 @@ def test_a_trait_cannot_end_the_script() -> None:
     assert page.count("</script>") == 2
 
 
+def test_the_summary_has_the_curve_and_the_confidence_of_the_page() -> None:
+    worst = {"relevance": 0.0, "brevity": 0.0, "warmth": 1.0}
+    bound = palmfolio.ConfidenceBound(0.95, 0.625, worst, "max_t", 40)
+    points = (
+        palmfolio.TradeoffPoint(1, 0.55, 0.55, True, ("policies/aaaa",), worst),
+        palmfolio.TradeoffPoint(2, 0.5, 0.25, False, ("policies/aaaa", "policies/bbbb"), worst),
+    )
+    report = dataclasses.replace(_report(3, confidence=bound), tradeoff=points)
+    content = json.loads(json.dumps(summary(report)))
+    assert content["confidence"] == {
+        "level": 0.95,
+        "gap": 0.625,
+        "method": "max_t",
+        "prompts": 40,
+        "worst_weights": worst,
+    }
+    assert content["tradeoff"][1] == {
+        "size": 2,
+        "gap": 0.5,
+        "gap_lower_bound": 0.25,
+        "optimal": False,
+        "policies": ["aaaa", "bbbb"],
+        "worst_weights": worst,
+    }
+    assert [point["size"] for point in content["tradeoff"]] == [1, 2]
+
+
 def test_the_summary_has_the_documented_form() -> None:
     content = json.loads(json.dumps(summary(_report(3))))
     assert content == {
@@ -199,6 +226,8 @@ def test_the_summary_has_the_documented_form() -> None:
             "worst_weights": {"relevance": 0.0, "brevity": 0.0, "warmth": 1.0},
         },
         "baselines": {"base_model": 0.6, "best_single_policy": 0.55},
+        "confidence": None,
+        "tradeoff": [],
         "seconds": {"training": 61.0, "total": 75.25},
     }
 

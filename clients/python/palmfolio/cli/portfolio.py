@@ -11,6 +11,7 @@ from palmfolio.cli import options
 if TYPE_CHECKING:
     from palmfolio import Client, Portfolio
     from palmfolio.report import Report
+    from palmfolio.types import TradeoffPoint
 
 app = typer.Typer(help="Build portfolios and look at them.", no_args_is_help=True)
 
@@ -158,15 +159,17 @@ def export(
     ] = None,
     endpoints: options.Endpoints = None,
 ) -> None:
-    """Write a portfolio as JSON: all that is known of it, its members and their adapters."""
+    """Write a portfolio as JSON: all that is known of it, its adapters and trade-off curve."""
     from palmfolio.console.plain import to_json, to_plain
 
     with options.client(endpoints) as client:
         found = client.selector.get_portfolio(name)
+        curve = _curve(client, found) if found.certificate else ()
     content = {
         **to_plain(found),
         "members": [member.policy for member in found.members],
         "adapters": {member.policy: member.adapter for member in found.members if member.adapter},
+        "tradeoff": to_plain(curve),
     }
     if output is None:
         typer.echo(to_json(content))
@@ -177,7 +180,7 @@ def export(
 
 def _report(client: "Client", name: str) -> "Report":
     """A report with its trade-off curve, and users answered with what the evaluation sampled."""
-    from palmfolio.report import Answer, Report, User, tradeoff
+    from palmfolio.report import Answer, Report, User
     from palmfolio.report.users import typical_users
 
     portfolio = client.selector.get_portfolio(name)
@@ -191,10 +194,16 @@ def _report(client: "Client", name: str) -> "Report":
             if item.policy == policy
         )
         users.append(User(label, weights, policy, answers))
-    curve = client.selector.tradeoff_curve(
-        name, max_size=tradeoff.largest_size(portfolio), time_limit=tradeoff.SECONDS
-    )
+    curve = _curve(client, portfolio)
     return dataclasses.replace(content, users=tuple(users), tradeoff=curve)
+
+
+def _curve(client: "Client", portfolio: "Portfolio") -> "tuple[TradeoffPoint, ...]":
+    from palmfolio.report import tradeoff
+
+    return client.selector.tradeoff_curve(
+        portfolio.name, max_size=tradeoff.largest_size(portfolio), time_limit=tradeoff.SECONDS
+    )
 
 
 def _show(portfolio: "Portfolio", as_json: bool) -> None:

@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from palmfolio.errors import ConfigurationError
-from palmfolio.types import Baselines, Candidate, Certificate, Portfolio, TradeoffPoint, Weights
+from palmfolio.types import (
+    Baselines,
+    Candidate,
+    Certificate,
+    ConfidenceBound,
+    Portfolio,
+    TradeoffPoint,
+    Weights,
+)
 
 # A gap that is this small is rounding.
 _NOTHING = 1e-6
@@ -122,8 +130,10 @@ def summary(report: Report) -> dict[str, Any]:
     """The report as plain data, as `portfolio.json` holds it.
 
     `policies` are the members; `candidates` counts everything that was measured; all gaps are
-    additive and against all candidates. A figure without a meaning is null: the multiplicative gap
-    where some weighting gets nothing from anyone, and the base model's where it is no candidate.
+    additive and against all candidates. `confidence` bounds the true gap over the draw of the
+    prompts; `tradeoff` has the smallest gap by size, from 1. A figure without a meaning is null:
+    the multiplicative gap where some weighting gets nothing from anyone, the base model's where it
+    is no candidate, and the confidence where it was not computed.
     """
     certificate, baselines = report.certificate, report.baselines
     return {
@@ -140,7 +150,33 @@ def summary(report: Report) -> dict[str, Any]:
             "base_model": _finite(baselines.base_model),
             "best_single_policy": baselines.best_single_policy,
         },
+        "confidence": _confidence(report.portfolio.confidence),
+        "tradeoff": [_tradeoff_point(point) for point in report.tradeoff],
         "seconds": {stage: round(seconds, 2) for stage, seconds in report.seconds.items()},
+    }
+
+
+def _tradeoff_point(point: TradeoffPoint) -> dict[str, Any]:
+    """A point of the trade-off curve as plain data; its policies are ids."""
+    return {
+        "size": point.size,
+        "gap": point.gap,
+        "gap_lower_bound": point.gap_lower_bound,
+        "optimal": point.optimal,
+        "policies": [policy.removeprefix("policies/") for policy in point.policies],
+        "worst_weights": dict(point.worst_weights),
+    }
+
+
+def _confidence(bound: ConfidenceBound | None) -> dict[str, Any] | None:
+    if bound is None:
+        return None
+    return {
+        "level": bound.level,
+        "gap": bound.gap,
+        "method": bound.method,
+        "prompts": bound.prompts,
+        "worst_weights": dict(bound.worst_weights),
     }
 
 

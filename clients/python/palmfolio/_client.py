@@ -359,7 +359,7 @@ class Selector(_Service):
             timeout: seconds.
 
         Raises:
-            InvalidArgument: bad rows, counted from 0 within their message.
+            InvalidArgument: bad rows, counted from 0 over all rows.
             AlreadyExists: another reward is stored for the same response and trait.
         """
         call = _calls.import_evaluations(source, traits, evaluations, trait_versions)

@@ -286,6 +286,19 @@ def test_bad_rows_are_named(caller, change, field):
     assert [violation.field for violation in violations] == [field]
 
 
+def test_a_bad_row_is_counted_over_the_whole_stream(caller):
+    rows = [
+        selector_pb2.ImportedEvaluation(policy="policies/p", prompt=str(i), rewards=[0.1, 0.2, r])
+        for i, r in enumerate([0.3, 0.3, 0.3, 1.5])
+    ]
+    first = selector_pb2.ImportEvaluationsRequest(source="counted", traits=TRAITS)
+    first.evaluations.extend(rows[:3])
+    second = selector_pb2.ImportEvaluationsRequest(evaluations=rows[3:])
+    _, _, details = refused(lambda: caller.stub.ImportEvaluations(iter([first, second])))
+    violations = error_details_pb2.BadRequest.FromString(details["BadRequest"]).field_violations
+    assert [violation.field for violation in violations] == ["evaluations[3].rewards[2]"]
+
+
 def test_an_import_needs_rows_a_source_and_traits(caller):
     assert "evaluations" in refused(lambda: load(caller, "empty", []))[1]
     assert "source" in refused(lambda: load(caller, "", []))[1]

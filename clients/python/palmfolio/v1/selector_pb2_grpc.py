@@ -130,7 +130,8 @@ class SelectorServicer:
     def ImportEvaluations(self, request_iterator, context):
         """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
         the messages before it are kept, and sending all again is harmless. A reward that is stored
-        already must be equal: another one fails with ALREADY_EXISTS.
+        already must be equal: another one fails with ALREADY_EXISTS. The field path of a bad row,
+        `evaluations[i]`, counts from 0 over all messages of the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,8 @@ class SelectorStub:
     ImportEvaluations: _grpc.StreamUnaryMultiCallable[_selector_pb2.ImportEvaluationsRequest, _selector_pb2.ImportEvaluationsResponse]
     """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
     the messages before it are kept, and sending all again is harmless. A reward that is stored
-    already must be equal: another one fails with ALREADY_EXISTS.
+    already must be equal: another one fails with ALREADY_EXISTS. The field path of a bad row,
+    `evaluations[i]`, counts from 0 over all messages of the stream.
     """
     ListEvaluations: _grpc.UnaryUnaryMultiCallable[_selector_pb2.ListEvaluationsRequest, _selector_pb2.ListEvaluationsResponse]
     """Stored rewards, one response and trait at a time, in a fixed order."""
@@ -87,7 +88,8 @@ class SelectorAsyncStub(SelectorStub):
     ImportEvaluations: _aio.StreamUnaryMultiCallable[_selector_pb2.ImportEvaluationsRequest, _selector_pb2.ImportEvaluationsResponse]  # type: ignore[assignment]
     """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
     the messages before it are kept, and sending all again is harmless. A reward that is stored
-    already must be equal: another one fails with ALREADY_EXISTS.
+    already must be equal: another one fails with ALREADY_EXISTS. The field path of a bad row,
+    `evaluations[i]`, counts from 0 over all messages of the stream.
     """
     ListEvaluations: _aio.UnaryUnaryMultiCallable[_selector_pb2.ListEvaluationsRequest, _selector_pb2.ListEvaluationsResponse]  # type: ignore[assignment]
     """Stored rewards, one response and trait at a time, in a fixed order."""
@@ -147,7 +149,8 @@ class SelectorServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_selector_pb2.ImportEvaluationsResponse, _abc.Awaitable[_selector_pb2.ImportEvaluationsResponse]]:
         """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
         the messages before it are kept, and sending all again is harmless. A reward that is stored
-        already must be equal: another one fails with ALREADY_EXISTS.
+        already must be equal: another one fails with ALREADY_EXISTS. The field path of a bad row,
+        `evaluations[i]`, counts from 0 over all messages of the stream.
         """
 
     @_abc_1.abstractmethod

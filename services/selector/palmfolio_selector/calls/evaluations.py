@@ -111,9 +111,10 @@ def _read_header(
 def _checked_rows(
     said: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: Limits
 ) -> list[ImportedRow]:
+    """The rows of a message; bad ones are counted from the first row of the stream."""
     rows: list[ImportedRow] = []
     violations: list[tuple[str, str]] = []
-    for index, row in enumerate(request.evaluations):
+    for index, row in enumerate(request.evaluations, said.rows):
         problems = _problems(row, len(said.traits), limits)
         violations += [(f"evaluations[{index}].{name}", text) for name, text in problems]
         if len(violations) >= _MAX_VIOLATIONS:

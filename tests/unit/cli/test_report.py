@@ -1,16 +1,21 @@
 """The report: exact maps, nothing loaded from elsewhere, and the data file's format."""
 
 import dataclasses
+import itertools
 import json
 import random
 import re
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import palmfolio
-from palmfolio.report import Answer, Report, User, geometry, render, summary, triangle
+from palmfolio.report import Answer, Report, User, geometry, line, render, slices, summary, triangle
+from palmfolio_selector import palm
 
 TRAITS = ("relevance", "brevity", "warmth", "clarity")
 
@@ -171,6 +176,42 @@ def test_a_trait_cannot_end_the_script() -> None:
     page = render(_report(3, spec=spec, candidates=portfolio.candidates))
     assert "<script>alert" not in page
     assert page.count("</script>") == 2
+
+
+def test_strips_show_the_largest_gap_between_any_two_traits() -> None:
+    source = random.Random(4)
+    traits = (*TRAITS, "safety")
+    candidates = tuple(
+        palmfolio.Candidate(
+            policy=f"policies/{index}",
+            weights=None,
+            value={trait: source.random() for trait in traits},
+            selected=index < 3,
+        )
+        for index in range(30)
+    )
+    worst = {"relevance": 0.25, "brevity": 0.75}
+    spec = palmfolio.PortfolioSpec("", traits, "", "", palmfolio.Strategy(), delta=0.05)
+    certificate = palmfolio.Certificate(0.5, 0.5, worst, 0.0, 0.05, 0.5, worst)
+    report = Report(_portfolio(4, spec=spec, candidates=candidates, certificate=certificate))
+    drawing = slices.chart(report)
+    shown = [float(text) for text in re.findall(r'class="tick"[^>]*>([0-9.]+)<', drawing)]
+    assert len(shown) == 1 + 10
+    for (first, second), gap in zip(itertools.combinations(traits, 2), shown[1:], strict=True):
+        V = np.array([[c.value[first], c.value[second]] for c in candidates])
+        assert gap == pytest.approx(palm.certificate(V, [0, 1, 2]).additive, abs=6e-4)
+    assert drawing.count('class="worst"') == 1
+    page = _Page(render(report)).text
+    assert "no weights" not in page and "Trained for" not in page
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 6).map(lambda x: x / 6)] * 2), min_size=1, max_size=8))
+def test_utility_is_straight_between_breakpoints(values: list[tuple[float, float]]) -> None:
+    shares = line.breakpoints(values)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    for low, high in itertools.pairwise(shares):
+        ends = line.envelope(values, low)[0] + line.envelope(values, high)[0]
+        assert line.envelope(values, (low + high) / 2)[0] == pytest.approx(ends / 2, abs=1e-12)
 
 
 def test_the_summary_has_the_curve_and_the_confidence_of_the_page() -> None:

@@ -17,9 +17,9 @@ def chart(report: Report) -> str:
     """SVG: the best candidate's and the best member's utility; between them lies the gap."""
     candidates = [report.vector(candidate.value) for candidate in report.candidates]
     members = [report.vector(member.value) for member in report.members]
-    shares = _breakpoints([*candidates, *members])
-    best = [(share, _envelope(candidates, share)[0]) for share in shares]
-    served = [(share, _envelope(members, share)[0]) for share in shares]
+    shares = sorted({*breakpoints(candidates), *breakpoints(members)})
+    best = [(share, envelope(candidates, share)[0]) for share in shares]
+    served = [(share, envelope(members, share)[0]) for share in shares]
     utilities = [utility for _, utility in [*best, *served]]
     low, high = min(utilities), max(utilities)
     margin = max(0.02, 0.08 * (high - low))
@@ -69,31 +69,40 @@ class _Frame:
         return "".join(lines)
 
 
-def _envelope(values: list[tuple[float, ...]], share: float) -> tuple[float, int]:
+def envelope(values: list[tuple[float, ...]], share: float) -> tuple[float, int]:
     """The largest utility at a weight of the second trait, and whose it is."""
     weights = (1 - share, share)
     index = max(range(len(values)), key=lambda position: dot(values[position], weights))
     return dot(values[index], weights), index
 
 
-def _breakpoints(values: list[tuple[float, ...]]) -> list[float]:
-    """Where two policies are worth the same: between these, every envelope is a straight line."""
-    found = {0.0, 1.0}
-    for index, (a0, a1) in enumerate(values):
-        for b0, b1 in values[:index]:
-            slope = (a1 - a0) - (b1 - b0)
-            if abs(slope) > 1e-12 and 0 < (b0 - a0) / slope < 1:
-                found.add((b0 - a0) / slope)
-    return sorted(found)
+def breakpoints(values: list[tuple[float, ...]]) -> list[float]:
+    """Shares, from 0 to 1, between which the largest utility is a straight line."""
+    # The lines utility(share) by slope: one is on the envelope from where it overtakes the last.
+    lines = sorted({(second - first, first) for first, second in values})
+    hull: list[tuple[float, float, float]] = []
+    for slope, start in lines:
+        since = 0.0
+        while hull:
+            last_slope, last_start, last_since = hull[-1]
+            if slope > last_slope:
+                since = (last_start - start) / (slope - last_slope)
+                if since > last_since:
+                    break
+            hull.pop()
+            since = 0.0
+        if since < 1.0:
+            hull.append((slope, start, since))
+    return sorted({0.0, 1.0, *(since for _, _, since in hull)})
 
 
 def _strip(members: list[tuple[float, ...]], frame: _Frame) -> list[str]:
     """A strip under the chart, coloured by the member that serves each weight."""
-    shares = _breakpoints(members)
+    shares = breakpoints(members)
     y = HEIGHT - _BOTTOM + 8
     shapes = []
     for left, right in itertools.pairwise(shares):
-        index = _envelope(members, (left + right) / 2)[1]
+        index = envelope(members, (left + right) / 2)[1]
         x1, x2 = frame.x(left), frame.x(right)
         shapes.append(
             f'<rect x="{x1:.1f}" y="{y:.0f}" width="{x2 - x1:.1f}" height="{_STRIP:.0f}" '

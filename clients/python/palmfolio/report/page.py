@@ -4,15 +4,15 @@ import json
 from importlib import resources
 from string import Template
 
-from palmfolio.report import colours, line, parallel, sections, text, triangle
+from palmfolio.report import colours, line, parallel, sections, slices, text, triangle
 from palmfolio.report.model import Report, letter, short_portfolio
 
 
 def render(report: Report) -> str:
     """The report as one HTML page that loads nothing.
 
-    With three traits the page draws the triangle of users, with two a line, with more the policies'
-    values in parallel coordinates.
+    With three traits the page draws the triangle of users, with two a line, with more strips of
+    users between two traits, and the policies' values in parallel coordinates.
     """
     name = short_portfolio(report.portfolio.name)
     return Template(_file("page.html")).substitute(
@@ -43,9 +43,13 @@ def _maps(report: Report) -> str:
             line.chart(report) + sections.legend(report),
         )
     return sections.figure(
+        "Who is served by which policy, and what they lose",
+        slices.note(report),
+        slices.chart(report) + sections.legend(report, marks=False),
+    ) + sections.figure(
         "Policies across the traits",
         "Each line is a policy, each axis a trait; higher is better.",
-        parallel.chart(report) + sections.legend(report, marks=False),
+        parallel.chart(report),
     )
 
 

@@ -31,6 +31,9 @@ def chart(report: Report) -> str:
         style = f'style="stroke:{colours.member(index)}"' if index is not None else ""
         kind = "policy chosen" if index is not None else "policy"
         title = f"<title>{text.escape(report.label(candidate.policy))}</title>"
+        # Colours repeat after some members; dashes tell those apart.
+        if index is not None and index >= len(colours.MEMBERS):
+            kind += " again"
         lines.append(f'<polyline class="{kind}" {style} points="{points}">{title}</polyline>')
     axes = "".join(
         f'<path class="axis" d="M{x:.1f},{_TOP}V{HEIGHT - _BOTTOM}"/>'

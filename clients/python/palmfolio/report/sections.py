@@ -10,13 +10,14 @@ from palmfolio.types import Candidate
 
 def header(report: Report, name: str) -> str:
     """What was built, and from what."""
-    spec = report.portfolio.spec
+    model = report.portfolio.spec.base_model
+    base = f"Base model <b>{text.escape(model)}</b> · traits" if model else "Traits"
     when = report.portfolio.create_time
     date = f" · {when:%-d %B %Y}" if when else ""
     return (
         f"<p class=eyebrow>palmfolio{date}</p><h1>{text.escape(name)}</h1>"
         f"<p class=lead>{_sentence(report)}</p>"
-        f"<p class=facts>Base model <b>{text.escape(spec.base_model)}</b> · traits "
+        f"<p class=facts>{base} "
         f"<b>{', '.join(text.escape(trait) for trait in report.traits)}</b></p>"
     )
 
@@ -157,10 +158,12 @@ def legend(report: Report, *, marks: bool = True) -> str:
         f"{report.label(member.policy)}</i>{_origin(report, member)}</li>"
         for index, member in enumerate(report.members)
     )
-    explained = (
-        "<li><i class='mark training chosen'></i>trained for, member</li>"
-        "<li><i class='mark training'></i>trained for, not a member</li>"
-    )
+    explained = ""
+    if _are_trained(report):
+        explained = (
+            "<li><i class='mark training chosen'></i>trained for, member</li>"
+            "<li><i class='mark training'></i>trained for, not a member</li>"
+        )
     if report.worst_weights is not None:
         explained += "<li><i class='mark cross'>×</i>worst-served user</li>"
     second = f"<ul class='legend marks'>{explained}</ul>" if marks else ""
@@ -170,7 +173,14 @@ def legend(report: Report, *, marks: bool = True) -> str:
 def _origin(report: Report, candidate: Candidate) -> str:
     if candidate.is_base_model:
         return "base model, unchanged"
-    return text.weights(candidate.weights or {}, report.traits)
+    if candidate.weights is None:
+        return text.escape(short(candidate.policy))
+    return text.weights(candidate.weights, report.traits)
+
+
+def _are_trained(report: Report) -> bool:
+    """False for imported policies: nobody knows what they were trained for."""
+    return any(candidate.weights is not None for candidate in report.candidates)
 
 
 def _scale(levels: list[float]) -> str:
@@ -199,11 +209,14 @@ def policies(report: Report) -> str:
     }
     heads = "".join(f"<th class=num>{text.escape(trait)}</th>" for trait in report.traits)
     rows = "".join(_row(report, candidate, best) for candidate in report.candidates)
+    are_trained = _are_trained(report)
+    unseen = " on prompts that were not trained on" if are_trained else ""
+    change = "; beside it the change against the base model" if report.base_model else ""
+    origin = "<th>Trained for</th>" if are_trained else ""
     return (
-        "<section class=card><h2>Policies</h2><p class=note>Mean normalised reward on prompts that "
-        "were not trained on, 0 to 1; beside it the change against the base model. The best value "
-        "of a trait is underlined.</p><div class=scroll><table><thead><tr><th></th>"
-        f"<th>Policy</th><th>Trained for</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<section class=card><h2>Policies</h2><p class=note>Mean normalised reward{unseen}, 0 to 1"
+        f"{change}. The best value of a trait is underlined.</p><div class=scroll><table><thead>"
+        f"<tr><th></th><th>Policy</th>{origin}{heads}</tr></thead><tbody>{rows}</tbody></table>"
         "</div></section>"
     )
 
@@ -217,10 +230,11 @@ def _row(report: Report, candidate: Candidate, best: Mapping[str, float]) -> str
         label = report.label(candidate.policy)
         swatch = f'<i class=swatch style="background:{colours.member(index)}">{label}</i>'
     cells = "".join(_cell(report, candidate, trait, best[trait]) for trait in report.traits)
+    origin = f"<td>{_origin(report, candidate)}</td>" if _are_trained(report) else ""
     return (
         f'<tr class="{"" if index is None else "member"}"><td>{swatch}</td>'
         f"<td><code title='{text.escape(candidate.policy)}'>{text.escape(short(candidate.policy))}"
-        f"</code></td><td>{_origin(report, candidate)}</td>{cells}</tr>"
+        f"</code></td>{origin}{cells}</tr>"
     )
 
 

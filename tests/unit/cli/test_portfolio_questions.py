@@ -49,6 +49,19 @@ def test_plan_shows_what_a_build_would_train(
     assert "delta 0.2500" in outcome.out
 
 
+def test_plan_with_few_prompts_promises_nothing_of_others(
+    peer: Peer, command: Command, endpoints: str, tmp_path: Path
+) -> None:
+    (tmp_path / "prompts.txt").write_text("hello\n")
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    peer.on("CreatePromptSet", lambda *_: types_pb2.PromptSet(name="promptSets/p"))
+    guarantee = selector_pb2.PlannedGuarantee(delta=0.25, prompt_error=1.7)
+    plan = selector_pb2.PlanPortfolioResponse(guarantee=guarantee)
+    peer.on("PlanPortfolio", lambda *_: plan)
+    out = command("portfolio", "plan", "spec.yaml", "--endpoints", endpoints).out
+    assert "too few" in out and "1.7" not in out
+
+
 def test_certify_sends_the_target_and_shows_the_gaps(
     peer: Peer, command: Command, endpoints: str
 ) -> None:

@@ -155,6 +155,30 @@ def test_people_get_a_table(command: Command, tmp_path: Path) -> None:
         assert text in outcome.out
 
 
+def test_many_traits_fit_the_terminal(command: Command, tmp_path: Path) -> None:
+    V = np.random.default_rng(1).random((1, 20)).round(3)
+    out = command("select", _write(tmp_path / "v.csv", V), "--delta", "0.2").out
+    best = int(np.argmax(V[0]))
+    assert f"t{best} {V[0, best]:.3f}" in out and "highest of 20 values" in out
+    assert "…" not in out
+
+
+@pytest.mark.parametrize("options", [(), ("--epsilon", "0.1")])
+def test_where_no_one_loses_no_user_is_worst(
+    command: Command, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    outcome = command("select", _write(tmp_path / "v.csv", np.array([[0.9, 0.8]])), *options)
+    assert "no one loses anything" in outcome.out
+
+
+def test_a_trait_on_which_no_one_scores_has_no_multiplicative_gap(
+    command: Command, tmp_path: Path
+) -> None:
+    file = _write(tmp_path / "v.csv", np.array([[0.9, 0.0], [0.5, 0.0]]))
+    assert "no multiplicative gap" in command("select", file, "--epsilon", "0.1").out
+    assert command("select", file, "--json").json["certificate"]["multiplicative"] is None
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -20,10 +20,12 @@ def plan(found: types.Plan) -> Table:
     guarantee = found.guarantee
     promised = "none beforehand; the build reports what it reached"
     if guarantee is not None:
-        promised = (
-            f"epsilon {guarantee.epsilon:.4f}, delta {guarantee.delta:.4f}, and "
-            f"{guarantee.prompt_error:.4f} more for finitely many prompts"
-        )
+        promised = f"epsilon {guarantee.epsilon:.4f}, delta {guarantee.delta:.4f}"
+        # Rewards lie in [0, 1], so every gap is at most 1.
+        if guarantee.prompt_error < 1.0:
+            promised += f", and {guarantee.prompt_error:.4f} more for finitely many prompts"
+        else:
+            promised += " for the prompts that are measured; too few to say more of others"
     grid.add_row("guarantee", promised)
     for number, weights in enumerate(found.weights[:10], 1):
         grid.add_row(f"training {number}", weights_text(weights))
@@ -40,7 +42,7 @@ def certification(found: types.Certification) -> Table:
     if math.isfinite(certificate.multiplicative):
         gap = f"{certificate.multiplicative:.6f}  at delta {certificate.delta:g}"
         grid.add_row("multiplicative gap", gap)
-    grid.add_row("worst-served user", weights_text(certificate.worst_weights))
+    grid.add_row("worst-served user", _user(certificate.worst_weights))
     if bound is not None:
         grid.add_row(
             "upper bound",
@@ -60,10 +62,15 @@ def tradeoff(points: Iterable[types.TradeoffPoint]) -> Table:
             str(point.size),
             f"{point.gap:.5f}",
             "proven" if point.optimal else f"{point.gap_lower_bound:.5f}",
-            weights_text(point.worst_weights),
+            _user(point.worst_weights),
             ", ".join(short(policy) for policy in point.policies),
         )
     return grid
+
+
+def _user(weights: types.Weights) -> str:
+    """The heaviest trait first; messages keep no order of traits."""
+    return weights_text(dict(sorted(weights.items(), key=lambda item: (-item[1], item[0]))))
 
 
 def _grid() -> Table:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from palmfolio.selection.search import Found, Wish
     from palmfolio_selector.palm import Progress
 
+# A gap that is this small is rounding.
+_NOTHING = 1e-9
+
+# Traits that are shown as columns at most, and how many of more traits are named.
+_COLUMNS, _SHOWN = 8, 3
+
 # A search that is over before this, in seconds, leaves no lines where there is no terminal.
 _QUIET = 2.0
 
@@ -65,6 +71,17 @@ def portfolio(
     table: Evaluations, wish: "Wish", found: "Found", bound: "Confidence | None"
 ) -> Group:
     """The members with their values, and what is certified."""
+    members = _values(table, found) if len(table.traits) <= _COLUMNS else _strengths(table, found)
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim")
+    facts.add_column()
+    for name, text in _facts(table, wish, found, bound):
+        facts.add_row(name, Text(text))
+    return Group(members, facts)
+
+
+def _values(table: Evaluations, found: "Found") -> Table:
+    """A column per trait."""
     members = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     members.add_column("policy", overflow="fold")
     for trait in table.traits:
@@ -72,12 +89,21 @@ def portfolio(
     for index in found.members:
         cells = [f"{value:.3f}" for value in table.values[index]]
         members.add_row(Text(table.policies[index], "bold"), *cells)
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="dim")
-    facts.add_column()
-    for name, text in _facts(table, wish, found, bound):
-        facts.add_row(name, Text(text))
-    return Group(members, facts)
+    return members
+
+
+def _strengths(table: Evaluations, found: "Found") -> Table:
+    """The traits on which each member is strongest, as so many columns fit no terminal."""
+    members = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    members.add_column("policy", overflow="fold")
+    members.add_column(f"highest of {len(table.traits)} values", overflow="fold")
+    for index in found.members:
+        best = sorted(
+            zip(table.traits, table.values[index], strict=True), key=lambda item: -item[1]
+        )
+        text = ", ".join(f"{trait} {value:.3f}" for trait, value in best[:_SHOWN])
+        members.add_row(Text(table.policies[index], "bold"), Text(text))
+    return members
 
 
 def _facts(
@@ -88,12 +114,14 @@ def _facts(
     facts = [
         ("size", f"{len(found.members)} of {len(table.policies)} policies, {_proof(found)}"),
         ("certified gap", f"{found.additive:.6f}  (additive{at_epsilon}, over every weighting)"),
-        ("worst-served user", worst),
+        ("worst-served user", "no one loses anything" if _loses_nothing(wish, found) else worst),
     ]
     if found.multiplicative is not None:
         at_delta = f" at delta {wish.delta:g}" if wish.delta else ""
         text = f"{found.multiplicative:.6f}  (multiplicative{at_delta})"
         facts.insert(2, ("", text))
+    else:
+        facts.insert(2, ("", "(no multiplicative gap: on some trait no policy scores above 0)"))
     if bound is not None:
         text = (
             f"{bound.additive:.6f}  (additive{at_epsilon}, true gap at {100 * bound.level:g} % "
@@ -101,6 +129,13 @@ def _facts(
         )
         facts.append(("upper bound", text))
     return facts
+
+
+def _loses_nothing(wish: "Wish", found: "Found") -> bool:
+    """Whether the gap is zero; one at an epsilon or delta above 0 leaves that open."""
+    if wish.epsilon == 0:
+        return found.additive <= _NOTHING
+    return wish.delta == 0 and found.multiplicative is not None and found.multiplicative <= _NOTHING
 
 
 def _proof(found: "Found") -> str:

@@ -118,7 +118,9 @@ class ClassifierModel(DeviceModel):
         import torch
 
         from palmfolio_scorer.models.packed_classifier import packed_classifier
+        from palmfolio_scorer.models.prepacked import prepack
 
+        prepack(self._model, self.device)
         with torch.inference_mode():
             return packed_classifier(self._model, self._padded_logits, self._pad_id, self.device)
 

@@ -84,7 +84,9 @@ class EmbeddingModel(DeviceModel):
 
         from palmfolio_scorer.models.packed import adopt, arguments_of, positions_of
         from palmfolio_scorer.models.packing import pack, packed
+        from palmfolio_scorer.models.prepacked import prepack
 
+        prepack(self._model, self.device)
         transformer, *rest = self._model
         body = transformer.auto_model
         positions = positions_of(body)

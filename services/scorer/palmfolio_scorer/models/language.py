@@ -101,6 +101,9 @@ class LanguageModel(DeviceModel):
 
         from palmfolio_scorer.models.packed import adopt, arguments_of
         from palmfolio_scorer.models.packing import pack, packed
+        from palmfolio_scorer.models.prepacked import prepack
+
+        prepack(self._model, self.device)
 
         def outputs(batch: Sequence[Encoded]) -> torch.Tensor:
             rows = [_rows(encoded) for encoded in batch]

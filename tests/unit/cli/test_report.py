@@ -1,6 +1,7 @@
 """The report: exact maps, nothing loaded from elsewhere, and the data file's format."""
 
 import dataclasses
+import io
 import itertools
 import json
 import random
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 import palmfolio
+from palmfolio.console import tables
 from palmfolio.report import Answer, Report, User, geometry, line, render, slices, summary, triangle
 from palmfolio_selector import palm
 
@@ -214,6 +217,26 @@ def test_utility_is_straight_between_breakpoints(values: list[tuple[float, float
         assert line.envelope(values, (low + high) / 2)[0] == pytest.approx(ends / 2, abs=1e-12)
 
 
+def test_the_gap_against_everything_trainable_comes_with_its_assumption() -> None:
+    refutation = palmfolio.Refutation("policies/cccc", "policies/aaaa", {"warmth": 1.0}, 0.25)
+    bound = palmfolio.TrainableBound(0.625, {"warmth": 1.0}, 0.02, 3)
+    page = _Page(render(_report(3, trainable=bound))).text
+    assert "at most 0.6250 (ε = 0), if each of three trainings reached 0.98 of the best" in page
+    assert "that is no proof" in page
+    refuted = dataclasses.replace(bound, refutations=(refutation,))
+    page = _Page(render(_report(3, trainable=refuted))).text
+    assert "Outdone: cccc" in page and "the assumption fails" in page
+    shown = io.StringIO()
+    console = Console(file=shown, width=120)
+    console.print(tables.certificate(_report(3, trainable=refuted)))
+    said = " ".join(shown.getvalue().split())
+    assert "≤ 0.6250 if each of three trainings reached 0.98 of the best" in said
+    assert "1 of them refuted" in said
+    content = summary(_report(3, trainable=refuted))["trainable"]
+    assert (content["gap"], content["alpha"], content["refuted"]) == (0.625, 0.02, ["cccc"])
+    assert "everything trainable" not in _Page(render(_report(3))).text
+
+
 def test_the_summary_has_the_curve_and_the_confidence_of_the_page() -> None:
     worst = {"relevance": 0.0, "brevity": 0.0, "warmth": 1.0}
     bound = palmfolio.ConfidenceBound(0.95, 0.625, worst, "max_t", 40)
@@ -268,6 +291,7 @@ def test_the_summary_has_the_documented_form() -> None:
         },
         "baselines": {"base_model": 0.6, "best_single_policy": 0.55},
         "confidence": None,
+        "trainable": None,
         "tradeoff": [],
         "seconds": {"training": 61.0, "total": 75.25},
     }

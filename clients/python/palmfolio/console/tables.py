@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palmfolio import types
-from palmfolio.report import confidence
+from palmfolio.report import confidence, trainable
 from palmfolio.report.model import Report, short
 
 
@@ -71,6 +71,7 @@ def certificate(report: Report) -> Table:
     rows = [
         ("certified gap", f"{found.gap:.4f}  (additive, exact over every weighting)"),
         *_true_gap(report.portfolio.confidence),
+        *_trainable(report.portfolio.trainable),
         ("worst-served user", worst),
         ("best single policy", f"{baselines.best_single_policy:.4f}"),
         ("base model", _gap(baselines.base_model)),
@@ -88,6 +89,15 @@ def _true_gap(bound: types.ConfidenceBound | None) -> list[tuple[str, str]]:
     if not confidence.says_something(bound):
         return [("true gap", f"not bounded at {confidence.level(bound)} confidence  ({grounds})")]
     return [("true gap", f"≤ {bound.gap:.4f} at {confidence.level(bound)} confidence  ({grounds})")]
+
+
+def _trainable(bound: types.TrainableBound | None) -> list[tuple[str, str]]:
+    if bound is None:
+        return []
+    rows = [("all trainable", f"≤ {bound.gap:.4f} {trainable.grounds(bound)}")]
+    if bound.refutations:
+        rows.append(("", f"{len(bound.refutations)} of them refuted: the assumption fails there"))
+    return rows
 
 
 def _gap(value: float) -> str:

@@ -13,6 +13,7 @@ from palmfolio.types import (
     ConfidenceBound,
     Portfolio,
     TradeoffPoint,
+    TrainableBound,
     Weights,
 )
 
@@ -131,9 +132,10 @@ def summary(report: Report) -> dict[str, Any]:
 
     `policies` are the members; `candidates` counts everything that was measured; all gaps are
     additive and against all candidates. `confidence` bounds the true gap over the draw of the
-    prompts; `tradeoff` has the smallest gap by size, from 1. A figure without a meaning is null:
-    the multiplicative gap where some weighting gets nothing from anyone, the base model's where it
-    is no candidate, and the confidence where it was not computed.
+    prompts, `trainable` the gap against all that could be trained; `tradeoff` has the smallest gap
+    by size, from 1. A figure without a meaning is null: the multiplicative gap where some weighting
+    gets nothing from anyone, the base model's where it is no candidate, and a bound that was not
+    computed.
     """
     certificate, baselines = report.certificate, report.baselines
     return {
@@ -151,6 +153,7 @@ def summary(report: Report) -> dict[str, Any]:
             "best_single_policy": baselines.best_single_policy,
         },
         "confidence": _confidence(report.portfolio.confidence),
+        "trainable": _trainable(report.portfolio.trainable),
         "tradeoff": [_tradeoff_point(point) for point in report.tradeoff],
         "seconds": {stage: round(seconds, 2) for stage, seconds in report.seconds.items()},
     }
@@ -176,6 +179,18 @@ def _confidence(bound: ConfidenceBound | None) -> dict[str, Any] | None:
         "gap": bound.gap,
         "method": bound.method,
         "prompts": bound.prompts,
+        "worst_weights": dict(bound.worst_weights),
+    }
+
+
+def _trainable(bound: TrainableBound | None) -> dict[str, Any] | None:
+    if bound is None:
+        return None
+    return {
+        "gap": bound.gap,
+        "alpha": bound.alpha,
+        "trainings": bound.trainings,
+        "refuted": [item.policy.removeprefix("policies/") for item in bound.refutations],
         "worst_weights": dict(bound.worst_weights),
     }
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from palmfolio.report import colours, confidence, text, tradeoff
+from palmfolio.report import colours, confidence, text, tradeoff, trainable
 from palmfolio.report.model import Answer, Report, User, short
 from palmfolio.types import Candidate
 
@@ -324,6 +324,7 @@ def provenance(report: Report) -> str:
         ("Additive gap at that ε", text.number(certificate.additive, 4)),
         ("Multiplicative gap at that δ", text.number(certificate.multiplicative, 4)),
         *_bound(report),
+        *_trainable(report),
         ("Checked at", f"{certificate.corner_weights} corner weights"),
         ("Members allowed", str(spec.max_size or "as many as needed")),
         ("Trait versions", ", ".join(sorted(set(report.portfolio.trait_versions.values()))) or "–"),
@@ -332,10 +333,7 @@ def provenance(report: Report) -> str:
         (f"Failed training: {text.weights(failed.weights, report.traits)}", _why(failed.error))
         for failed in report.portfolio.failed_trainings
     ]
-    bound = report.portfolio.confidence
-    told = (
-        "" if bound is None else f"<p class=note>{text.escape(confidence.explanation(bound))}</p>"
-    )
+    told = "".join(f"<p class=note>{text.escape(note)}</p>" for note in _notes(report))
     rows = "".join(
         f"<dt>{name}</dt><dd>{value if name.startswith('Failed') else text.escape(value)}</dd>"
         for name, value in facts
@@ -346,6 +344,13 @@ def provenance(report: Report) -> str:
         f"(1−ε)·U(w) − L(w). Both are piecewise linear, so checking the corners is exact: no user "
         f"is sampled.</p>{told}<dl>{rows}</dl></div>{_times(report.seconds)}</section>"
     )
+
+
+def _notes(report: Report) -> list[str]:
+    """What the bounds mean, those that there are."""
+    bound, outer = report.portfolio.confidence, report.portfolio.trainable
+    notes = [] if bound is None else [confidence.explanation(bound)]
+    return notes if outer is None else [*notes, trainable.explanation(outer)]
 
 
 def _bound(report: Report) -> list[tuple[str, str]]:
@@ -360,6 +365,22 @@ def _bound(report: Report) -> list[tuple[str, str]]:
         ),
         ("Which rests on", f"{bound.prompts} prompts, {confidence.method(bound)}"),
     ]
+
+
+def _trainable(report: Report) -> list[tuple[str, str]]:
+    bound = report.portfolio.trainable
+    if bound is None:
+        return []
+    epsilon = report.portfolio.spec.epsilon
+    at_most = f"at most {text.number(bound.gap, 4)} (ε = {epsilon:g}), {trainable.grounds(bound)}"
+    refuted = [
+        (
+            f"Outdone: {short(refutation.policy)}",
+            f"by {short(refutation.better_policy)}, by {text.percent(refutation.shortfall)}",
+        )
+        for refutation in bound.refutations
+    ]
+    return [("Gap against everything trainable", at_most), *refuted]
 
 
 def _why(error: object) -> str:

@@ -213,7 +213,10 @@ def plain(folder: Path, texts: list[str], threads: int) -> Iterator[Callable[[],
 def infinity(
     python: Path, folder: Path, texts: list[str], threads: int
 ) -> Iterator[Callable[[], object]]:
-    """infinity-emb's server, on its torch engine."""
+    """infinity-emb's server, on its torch engine.
+
+    It takes a classifier of one logit for a reranker, so each text comes with a query of one token.
+    """
     options = {"--model-id": str(folder), "--port": "18472", "--device": "cpu", "--engine": "torch"}
     command = [
         str(python.parent / "infinity_emb"),
@@ -222,10 +225,10 @@ def infinity(
         "--no-bettertransformer",
     ]
     command += [part for option in options.items() for part in option]
-    url = "http://127.0.0.1:18472/classify"
+    url = "http://127.0.0.1:18472/rerank"
 
     def body(text: str) -> object:
-        return {"model": folder.name, "input": [text]}
+        return {"model": folder.name, "query": ".", "documents": [text], "raw_scores": True}
 
     with over_http(command, url, body, texts, threads) as run:
         yield run

@@ -32,4 +32,4 @@ class EngineSettings(BaseModel):
         """Tokens of one batch on a device."""
         if self.token_budget is not None:
             return self.token_budget
-        return 1_024 if is_cpu(device) else 65_536
+        return 768 if is_cpu(device) else 65_536

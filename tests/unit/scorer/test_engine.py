@@ -188,12 +188,12 @@ async def test_stopping_fails_what_waits() -> None:
 async def test_lanes_compute_at_once_and_every_input_once() -> None:
     model = CountingModel()
     model.gate.clear()
-    engine = engine_on(model, lanes=3)
+    engine = engine_on(model, lanes=3, token_budget=900)
     texts = [f"{i:03d}" * 30 for i in range(90)]
     scoring = asyncio.create_task(
         engine.score(responses(*texts, *texts), [served(CountingTrait(model))])
     )
-    await until(lambda: len(engine.worker(model)._running) > 30)
+    await until(lambda: len(engine.worker(model)._running) == 30)
     assert not model.batches
     model.gate.set()
     table = await scoring

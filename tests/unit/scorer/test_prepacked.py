@@ -9,9 +9,9 @@ from palmfolio_scorer.models.prepacked import PrepackedLinear, prepack
 
 
 @given(
-    rows=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    rows=st.lists(st.integers(1, 9), min_size=1, max_size=3) | st.just([]),
     inputs=st.integers(1, 70),
-    outputs=st.integers(16, 70),
+    outputs=st.integers(1, 70),
     bias=st.booleans(),
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
 )
@@ -30,21 +30,20 @@ def test_equals_the_layer_it_replaces(
         torch.testing.assert_close(model(x), layer(x), rtol=tolerance, atol=tolerance)
 
 
-def test_shared_weights_heads_and_other_devices_are_left_alone() -> None:
+def test_shared_weights_and_other_devices_are_left_alone() -> None:
     class Model(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.embedding = torch.nn.Embedding(40, 24)
             self.output = torch.nn.Linear(24, 40, bias=False)
             self.output.weight = self.embedding.weight
-            self.head = torch.nn.Linear(24, 1)
             self.inner = torch.nn.Linear(24, 24)
 
     model = Model()
     prepack(model, "cuda:0")
     assert type(model.inner) is torch.nn.Linear
     prepack(model, "cpu")
-    assert [type(layer) for layer in (model.output, model.head)] == [torch.nn.Linear] * 2
+    assert type(model.output) is torch.nn.Linear
     assert type(model.inner) is PrepackedLinear
 
 

@@ -5,6 +5,7 @@
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from palmfolio._retry import Deadline, pause_before_retry
 Answer = TypeVar("Answer")
 
 
-class Transport:
+class Transport(ABC):
     """What both transports know: where the services are, and what every call carries."""
 
     def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
@@ -43,8 +44,9 @@ class Transport:
         self._stubs[service, True] = OPERATIONS_STUB(channel)
         return self._stubs[service, of_operations]
 
+    @abstractmethod
     def _open(self, address: str) -> Any:
-        raise NotImplementedError
+        """A channel to an address."""
 
     def _credentials(self) -> grpc.ChannelCredentials | None:
         tls = self._connection.tls

@@ -33,7 +33,8 @@ class ScorerConfig(ServerConfig):
     device: str = "auto"
     """`cpu`, `cuda:0`, or `auto`: CUDA where it works."""
     threads: int | None = Field(default=None, gt=0)
-    """Torch's CPU threads; None leaves it to torch (one per core)."""
+    """Batches that are computed at once on a CPU, one core each, unless `engine.lanes` says another
+    number; also torch's threads while models load. None means one per core."""
     engine: EngineSettings = EngineSettings()
     model_roots: tuple[Path, ...] | None = None
     """Folders that hold all models: one outside, also through `..` or a link, is not loaded. None

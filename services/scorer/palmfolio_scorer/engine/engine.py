@@ -57,7 +57,7 @@ class Engine:
         self._max_characters = max_characters
         self._workers: dict[int, ModelWorker] = {}
         self._cpu_lanes = 1
-        self._cpu_places: threading.Semaphore | None = None
+        self._cpu_slots: threading.Semaphore | None = None
         self.admission = Admission(settings.max_queued_samples, settings.max_queued_characters)
         self._text_pool = ThreadPoolExecutor(settings.text_threads, "text")
 
@@ -73,19 +73,19 @@ class Engine:
                 max_batch=self._settings.max_batch,
                 cached_outputs=self._settings.cached_outputs,
                 lanes=lanes,
-                places=self._cpu_places if is_cpu(model.device) else None,
+                slots=self._cpu_slots if is_cpu(model.device) else None,
             )
             self._workers[id(model)] = worker
             worker.start()
 
     def _lanes_on(self, device: str) -> int:
-        """Lanes of a model; on the CPU, all models share as many places."""
+        """Lanes of a model; on the CPU, all models share as many slots."""
         if not is_cpu(device):
             return 1
-        if self._cpu_places is None:
+        if self._cpu_slots is None:
             # Asked once: the lanes themselves lower torch's number of threads.
             self._cpu_lanes = self._settings.lanes or torch_threads()
-            self._cpu_places = threading.Semaphore(self._cpu_lanes)
+            self._cpu_slots = threading.Semaphore(self._cpu_lanes)
         return self._cpu_lanes
 
     async def stop(self) -> None:

@@ -87,7 +87,7 @@ class ModelWorker:
         max_batch: int,
         cached_outputs: int,
         lanes: int = 1,
-        places: threading.Semaphore | None = None,
+        slots: threading.Semaphore | None = None,
     ) -> None:
         """
         Args:
@@ -96,7 +96,7 @@ class ModelWorker:
             max_batch: inputs of one batch at most.
             cached_outputs: outputs that are kept; 0 for none.
             lanes: threads that call the model.
-            places: how many batches, of all models on a device, run at once; None for no limit.
+            slots: how many batches, of all models on a device, run at once; None for no limit.
         """
         self.model = model
         self.stats = WorkerStats()
@@ -109,7 +109,7 @@ class ModelWorker:
         self._running: dict[bytes, _Entry] = {}
         self._changed = threading.Condition()
         self._stopping = False
-        self._places = places or contextlib.nullcontext()
+        self._slots = slots or contextlib.nullcontext()
         self._lanes = [
             threading.Thread(target=self._run, name=f"model-{i}", daemon=True) for i in range(lanes)
         ]
@@ -187,7 +187,7 @@ class ModelWorker:
         if len(self._lanes) > 1:
             single_thread()
         while batch := self._next_batch():
-            with self._places:
+            with self._slots:
                 self._compute(batch)
 
     def _next_batch(self) -> list[_Entry]:

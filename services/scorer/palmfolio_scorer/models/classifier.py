@@ -25,7 +25,7 @@ from palmfolio_scorer.models.tokenising import LimitedTokeniser
 if TYPE_CHECKING:
     import torch
 
-    from palmfolio_scorer.models.packed import Forward
+    from palmfolio_scorer.models.packed_form import Forward
 
 RENDERED = "rendered"
 """First part of an input whose special tokens a chat template has written already."""
@@ -48,6 +48,8 @@ class ClassifierModel(DeviceModel):
         Raises:
             TraitLoadError: the model or its tokeniser cannot be loaded, or weights are missing.
         """
+        from palmfolio_scorer.models.onednn import use_onednn
+
         source = locate(options)
         self.device = device
         self.dtype = resolve_dtype(options.dtype, device)
@@ -67,6 +69,7 @@ class ClassifierModel(DeviceModel):
         # None where the model reads its last token, whatever it is, and so knows no padding.
         self._pad_id: int | None = self._text_config.pad_token_id
         self._padding = threading.Lock()
+        use_onednn(self._model, device)
         self._packed = self._packed_form()
         self.pads = self._packed is None
 
@@ -118,9 +121,7 @@ class ClassifierModel(DeviceModel):
         import torch
 
         from palmfolio_scorer.models.packed_classifier import packed_classifier
-        from palmfolio_scorer.models.prepacked import prepack
 
-        prepack(self._model, self.device)
         with torch.inference_mode():
             return packed_classifier(self._model, self._padded_logits, self._pad_id, self.device)
 

@@ -22,7 +22,7 @@ from palmfolio_scorer.models.tokenising import LimitedTokeniser
 if TYPE_CHECKING:
     import torch
 
-    from palmfolio_scorer.models.packed import Forward
+    from palmfolio_scorer.models.packed_form import Forward
 
 
 class EmbeddingModel(DeviceModel):
@@ -33,6 +33,8 @@ class EmbeddingModel(DeviceModel):
 
     def __init__(self, options: ModelOptions, device: str) -> None:
         from sentence_transformers import SentenceTransformer
+
+        from palmfolio_scorer.models.onednn import use_onednn
 
         source = _without_pickles(locate(options), options.revision)
         self.device = device
@@ -56,6 +58,7 @@ class EmbeddingModel(DeviceModel):
             model_limit=self._model.max_seq_length,
             overflow=options.overflow,
         )
+        use_onednn(self._model, device)
         self._packed = self._packed_form()
         self.pads = self._packed is None
 
@@ -82,11 +85,9 @@ class EmbeddingModel(DeviceModel):
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        from palmfolio_scorer.models.packed import adopt, arguments_of, positions_of
+        from palmfolio_scorer.models.packed_form import adopt, arguments_of, positions_of
         from palmfolio_scorer.models.packing import pack, packed
-        from palmfolio_scorer.models.prepacked import prepack
 
-        prepack(self._model, self.device)
         transformer, *rest = self._model
         body = transformer.auto_model
         positions = positions_of(body)

@@ -20,7 +20,7 @@ from palmfolio_scorer.samples import SampleError
 if TYPE_CHECKING:
     import torch
 
-    from palmfolio_scorer.models.packed import Forward
+    from palmfolio_scorer.models.packed_form import Forward
 
 COMPLETION, NEXT = "completion", "next"
 """First part of an input: what is asked."""
@@ -46,6 +46,8 @@ class LanguageModel(DeviceModel):
         """
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from palmfolio_scorer.models.onednn import use_onednn
+
         source = locate(options)
         self.device = device
         self.dtype = resolve_dtype(options.dtype, device)
@@ -70,6 +72,7 @@ class LanguageModel(DeviceModel):
         limit = getattr(config, "max_position_embeddings", None) or 2**31
         self._max_tokens = min(options.max_tokens or limit, limit)
         self._overflow = options.overflow
+        use_onednn(self._model, device)
         self._packed = self._packed_form()
         self.pads = self._packed is None
         self.max_batch_tokens = max(
@@ -99,11 +102,8 @@ class LanguageModel(DeviceModel):
     def _packed_form(self) -> "Forward | None":
         import torch
 
-        from palmfolio_scorer.models.packed import adopt, arguments_of
+        from palmfolio_scorer.models.packed_form import adopt, arguments_of
         from palmfolio_scorer.models.packing import pack, packed
-        from palmfolio_scorer.models.prepacked import prepack
-
-        prepack(self._model, self.device)
 
         def outputs(batch: Sequence[Encoded]) -> torch.Tensor:
             rows = [_rows(encoded) for encoded in batch]

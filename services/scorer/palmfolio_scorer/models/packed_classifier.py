@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from palmfolio_scorer.models.base import Encoded
-from palmfolio_scorer.models.packed import Forward, adopt, arguments_of, positions_of
+from palmfolio_scorer.models.onednn import OneDnnLinear
+from palmfolio_scorer.models.packed_form import Forward, adopt, arguments_of, positions_of
 from palmfolio_scorer.models.packing import current_pack, pack, packed
-from palmfolio_scorer.models.prepacked import PrepackedLinear
 
 
 def packed_classifier(
@@ -64,7 +64,7 @@ def _first_token(model: Any, body: Any, device: str) -> Forward | None:
 def _last_token(model: Any, body: Any, pad_id: int | None, device: str) -> Forward | None:
     """Decoders: a linear head reads the last token."""
     head = getattr(model, "score", None) or getattr(model, "score_head", None)
-    if not isinstance(head, torch.nn.Linear | PrepackedLinear):
+    if not isinstance(head, torch.nn.Linear | OneDnnLinear):
         return None
 
     def logits(batch: Sequence[Encoded]) -> torch.Tensor:

@@ -19,7 +19,7 @@ _DTYPES = (torch.float32, torch.bfloat16)
 _ROWS = 512  # tokens of a batch for which the layout is chosen; others work as well
 
 
-class PrepackedLinear(torch.nn.Module):
+class OneDnnLinear(torch.nn.Module):
     """x ↦ x·Wᵀ + b for (…, K) tensors, as `torch.nn.Linear`; its weights cannot be trained."""
 
     def __init__(self, linear: torch.nn.Linear) -> None:
@@ -29,8 +29,8 @@ class PrepackedLinear(torch.nn.Module):
         """
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        packed = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
-        self.register_buffer("packed", packed, persistent=False)
+        laid_out = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), _ROWS)
+        self.register_buffer("weight_as_laid_out", laid_out, persistent=False)
         self.bias = linear.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -43,12 +43,12 @@ class PrepackedLinear(torch.nn.Module):
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self.packed, self.bias, "none", [], ""
+            x, self.weight_as_laid_out, self.bias, "none", [], ""
         )
         return y
 
 
-def prepack(model: Any, device: str) -> None:
+def use_onednn(model: Any, device: str) -> None:
     """Replaces a model's linear layers where that gives the same outputs; else leaves them.
 
     A weight that several layers share stays as it is, so that it is not held twice.
@@ -66,20 +66,20 @@ def prepack(model: Any, device: str) -> None:
                 continue
             if shared[layer.weight.data_ptr()] > 1:
                 continue
-            replacement = _prepacked(layer)
+            replacement = _replacement(layer)
             if replacement is None:
                 return
             setattr(parent, name, replacement)
 
 
-def _prepacked(layer: torch.nn.Linear) -> PrepackedLinear | None:
+def _replacement(layer: torch.nn.Linear) -> OneDnnLinear | None:
     """A layer's replacement, or None where it cannot be made or differs."""
     x = torch.linspace(-1.0, 1.0, 3 * layer.in_features).reshape(1, 3, -1).to(layer.weight.dtype)
     try:
         with torch.inference_mode():
-            made = PrepackedLinear(layer)
+            made = OneDnnLinear(layer)
             torch.testing.assert_close(made(x), layer(x), rtol=1e-2, atol=1e-2)
     except (RuntimeError, AttributeError, AssertionError) as error:
-        _log.info("linear layers are not prepacked", reason=str(error).splitlines()[0])
+        _log.info("linear layers stay as they are", reason=str(error).splitlines()[0])
         return None
     return made

@@ -1,11 +1,11 @@
-"""Prepacked linear layers say what torch's own say, and share what was shared."""
+"""Linear layers in oneDNN's layout say what torch's own say, and share what was shared."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palmfolio_scorer.models.prepacked import PrepackedLinear, prepack
+from palmfolio_scorer.models.onednn import OneDnnLinear, use_onednn
 
 
 @given(
@@ -22,8 +22,8 @@ def test_equals_the_layer_it_replaces(
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(inputs, outputs, bias=bias).to(dtype))
     layer = model[0]
-    prepack(model, "cpu")
-    assert isinstance(model[0], PrepackedLinear)
+    use_onednn(model, "cpu")
+    assert isinstance(model[0], OneDnnLinear)
     x = torch.randn(*rows, inputs).to(dtype)
     with torch.inference_mode():
         tolerance = 1e-5 if dtype == torch.float32 else 2e-2
@@ -40,18 +40,18 @@ def test_shared_weights_and_other_devices_are_left_alone() -> None:
             self.inner = torch.nn.Linear(24, 24)
 
     model = Model()
-    prepack(model, "cuda:0")
+    use_onednn(model, "cuda:0")
     assert type(model.inner) is torch.nn.Linear
-    prepack(model, "cpu")
+    use_onednn(model, "cpu")
     assert type(model.output) is torch.nn.Linear
-    assert type(model.inner) is PrepackedLinear
+    assert type(model.inner) is OneDnnLinear
 
 
 def test_a_processor_without_the_layout_keeps_its_layers(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(linear: torch.nn.Linear) -> PrepackedLinear:
+    def fail(linear: torch.nn.Linear) -> OneDnnLinear:
         raise RuntimeError("not supported")
 
-    monkeypatch.setattr("palmfolio_scorer.models.prepacked.PrepackedLinear", fail)
+    monkeypatch.setattr("palmfolio_scorer.models.onednn.OneDnnLinear", fail)
     model = torch.nn.Sequential(torch.nn.Linear(20, 20))
-    prepack(model, "cpu")
+    use_onednn(model, "cpu")
     assert type(model[0]) is torch.nn.Linear

@@ -29,7 +29,7 @@ test-docker: venv
 lint: venv check-protos
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy clients/python/palmfolio services
+	$(VENV)/bin/mypy palm clients/python/palmfolio services
 
 format: venv
 	$(VENV)/bin/ruff check --fix .

@@ -35,6 +35,7 @@ RUN /opt/pip/bin/pip --python /opt/packages/bin/python3 install '.[scorer]' \
 FROM installer AS code
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
+COPY palm palm
 COPY clients/python clients/python
 COPY services services
 RUN /opt/pip/bin/pip install --no-deps --target /opt/palmfolio .

@@ -28,6 +28,7 @@ RUN /opt/pip/bin/pip --python /opt/packages/bin/python3 install '.[selector,post
 FROM installer AS code
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
+COPY palm palm
 COPY clients/python clients/python
 COPY services services
 RUN /opt/pip/bin/pip install --no-deps --target /opt/palmfolio .

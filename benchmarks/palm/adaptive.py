@@ -11,7 +11,7 @@ import time
 
 from fronts import TRAINABLE, Trainable
 
-from palmfolio_selector.palm import OuterBound, grid_size, uniform_lattice
+from palmfolio_palm import OuterBound, grid_size, uniform_lattice
 
 MOST = {2: 60, 3: 100, 4: 250, 5: 250}
 

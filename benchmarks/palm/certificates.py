@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 
-from palmfolio_selector.palm import certificate
-from palmfolio_selector.palm.certificate import additive_maximisers, best_values
+from palmfolio_palm import certificate
+from palmfolio_palm.certificates.certificate import additive_maximisers, best_values
 
 SIZES = [(500, 3, 8), (2000, 5, 12), (5000, 8, 20)]
 

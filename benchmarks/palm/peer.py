@@ -15,7 +15,7 @@ import time
 import numpy as np
 from fronts import TRAINABLE, Floats, Trainable
 
-from palmfolio_selector.palm import OuterBound
+from palmfolio_palm import OuterBound
 
 
 def ours(front: Trainable, d: int, budget: int) -> tuple[OuterBound, float]:

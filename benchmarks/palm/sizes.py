@@ -12,7 +12,7 @@ import time
 import numpy as np
 from fronts import Floats, clustered, crowded, power, sphere
 
-from palmfolio_selector.palm import certificate, greedy_cover, min_portfolio, uniform_lattice
+from palmfolio_palm import certificate, greedy_cover, min_portfolio, uniform_lattice
 
 SHORT = [
     ("sphere 100x3", sphere(100, 3), 0.05, 0.0),

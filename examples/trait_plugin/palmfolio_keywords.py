@@ -11,7 +11,7 @@ In the trait file:
 from pydantic import Field
 
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.base import TextTrait, TraitOptions
+from palmfolio_scorer.traits.kind import TextTrait, TraitOptions
 
 
 class KeywordsOptions(TraitOptions):

@@ -5,9 +5,17 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from base_image import base_image, copy_wheels, index_url, postgres_image
-from engine import REQUIRED, Engine, answers, engine_log, missing_programs, tail_of
-from stack import SERVICES, Stack
+
+from tests.support.docker.base_image import base_image, copy_wheels, index_url, postgres_image
+from tests.support.docker.engine import (
+    REQUIRED,
+    Engine,
+    answers,
+    engine_log,
+    missing_programs,
+    tail_of,
+)
+from tests.support.docker.stack import SERVICES, Stack
 
 _HERE = Path(__file__).parent
 # The first run makes the base image and builds three images.

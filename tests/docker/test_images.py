@@ -3,8 +3,9 @@
 import json
 
 import pytest
-from engine import run
-from stack import SERVICES, Stack
+
+from tests.support.docker.engine import run
+from tests.support.docker.stack import SERVICES, Stack
 
 MEGABYTE = 10**6
 

@@ -4,10 +4,10 @@ import dataclasses
 from typing import Any
 
 import pytest
-from stack import SERVICES, Stack
 
 import palmfolio
 from palmfolio import ExplicitStrategy, ExplicitTraining, GrpoConfig, SamplingConfig, Strategy
+from tests.support.docker.stack import SERVICES, Stack
 
 TRAINING_PROMPTS = ["How do I brew good coffee?", "What is a good book?", "Tell me of the sea."]
 EVALUATION_PROMPTS = ["How do I sleep well?", "What shall I cook?", "Why is the sky blue?"]

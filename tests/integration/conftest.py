@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres import PostgresServer
-from processes import ServiceProcess, start_service
 
 from palmfolio.testing import TRAITS, write_tiny_model
+from tests.support.services.postgres import PostgresServer
+from tests.support.services.processes import ServiceProcess, start_service
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from palmfolio_runtime.config import ConfigError, load_config
-from palmfolio_runtime.server import run
+from palmfolio_runtime.serving.server import run
 from palmfolio_runtime.threads import wait_passively
 from palmfolio_scorer.config import ScorerConfig
 from palmfolio_scorer.service import ScorerService

@@ -8,9 +8,9 @@ from prometheus_client import Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from palmfolio_runtime.metrics import REGISTRY
+from palmfolio_runtime.serving.metrics import REGISTRY
 from palmfolio_scorer.engine import Engine, RewardTable
-from palmfolio_scorer.serving import Serving
+from palmfolio_scorer.trait_lease import Serving
 from palmfolio_scorer.traitset import ServedTrait
 
 _SAMPLES = Counter(

@@ -6,7 +6,7 @@ from grpc import aio
 
 from palmfolio.v1 import scorer_pb2
 from palmfolio_scorer.config import ScorerConfig
-from palmfolio_scorer.scoring import Scoring
+from palmfolio_scorer.lifecycle import Scoring
 from palmfolio_scorer.servicer import register
 
 

@@ -11,12 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.logs import get_logger
-from palmfolio_scorer.calibration import CalibrationStore
-from palmfolio_scorer.models.source import TraitLoadError
+from palmfolio_scorer.calibration.fitting import CalibrationStore
+from palmfolio_scorer.calibration.normalisation import Normalisation
+from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.normalisation import Normalisation
-from palmfolio_scorer.traits.base import Trait
 from palmfolio_scorer.traits.composite import Composite
+from palmfolio_scorer.traits.kind import Trait
 from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
 
 _log = get_logger(__name__)

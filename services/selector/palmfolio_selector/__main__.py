@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from palmfolio_runtime.config import ConfigError, load_config
-from palmfolio_runtime.server import run
+from palmfolio_runtime.serving.server import run
 from palmfolio_selector.config import SelectorConfig
 from palmfolio_selector.service import SelectorService
 

@@ -7,14 +7,14 @@ from google.longrunning import operations_pb2_grpc
 from grpc import aio
 
 from palmfolio.v1 import selector_pb2, selector_pb2_grpc
+from palmfolio_runtime.clients.services import ScorerClient, TrainerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import Changes, OperationsServicer
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS
-from palmfolio_selector.builds.clients import ScorerClient, TrainerClient
 from palmfolio_selector.builds.context import Tools
 from palmfolio_selector.builds.runner import Builds
+from palmfolio_selector.calls.readiness import ServerState
 from palmfolio_selector.config import SelectorConfig
-from palmfolio_selector.info import ServerState
 from palmfolio_selector.servicer import SelectorServicer
 
 
@@ -53,7 +53,7 @@ class SelectorService:
     async def start(self) -> None:
         """Brings the schema up to date and goes on with unfinished builds."""
         database = self._tools.database
-        await database.open("palmfolio_selector")
+        await database.open("palmfolio_selector.store")
         self._state.started = True
         await database.patiently(self._builds.resume)
 

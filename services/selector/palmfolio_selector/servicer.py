@@ -1,12 +1,12 @@
 """The selector's gRPC surface: every call, from the modules of `calls`."""
 
 from palmfolio.v1 import selector_pb2_grpc, types_pb2
-from palmfolio_runtime.rpc_types import Context
-from palmfolio_selector.calls.building import BuildCalls
+from palmfolio_runtime.serving.rpc_types import Context
+from palmfolio_selector.calls.builds import BuildCalls
 from palmfolio_selector.calls.evaluations import EvaluationCalls
 from palmfolio_selector.calls.portfolios import PortfolioCalls
 from palmfolio_selector.calls.prompt_sets import PromptSetCalls
-from palmfolio_selector.calls.selecting import SelectionCalls
+from palmfolio_selector.calls.selections import SelectionCalls
 
 
 class SelectorServicer(

@@ -4,7 +4,7 @@ from grpc import aio
 
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc
 from palmfolio_runtime import errors
-from palmfolio_runtime.channels import call_metadata, connect, status_of
+from palmfolio_runtime.clients.channels import call_metadata, connect, status_of
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
 

@@ -13,17 +13,17 @@ from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS
-from palmfolio_trainer import base_models
-from palmfolio_trainer.artifacts import ArtifactStore
 from palmfolio_trainer.config import TrainerConfig
-from palmfolio_trainer.executors.local import LocalExecutor
-from palmfolio_trainer.generation import SamplingThread
-from palmfolio_trainer.jobs import JobLoop
-from palmfolio_trainer.room import Room, is_no_room
-from palmfolio_trainer.sampling import Samplers
+from palmfolio_trainer.executors.local.executor import LocalExecutor
+from palmfolio_trainer.jobs.loop import JobLoop
+from palmfolio_trainer.jobs.volumes import Room, is_no_room
+from palmfolio_trainer.models import base_models
+from palmfolio_trainer.policies.artifacts import ArtifactStore
+from palmfolio_trainer.policies.spec import BaseModel
+from palmfolio_trainer.sampling.pool import Samplers
+from palmfolio_trainer.sampling.thread import SamplingThread
 from palmfolio_trainer.scorer import TraitCatalogue
 from palmfolio_trainer.servicer import TrainerServicer
-from palmfolio_trainer.spec import BaseModel
 from palmfolio_trainer.state import StateFolder
 from palmfolio_trainer.store import policies
 

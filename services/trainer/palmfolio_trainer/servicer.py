@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, trainer_pb2, trainer_pb2_grpc, types_pb2
 from palmfolio_runtime import errors, names, operations
-from palmfolio_runtime.rpc_types import Context
-from palmfolio_trainer import sampling, spec
-from palmfolio_trainer.artifacts import ArtifactError
+from palmfolio_runtime.serving.rpc_types import Context
+from palmfolio_trainer.policies import spec
+from palmfolio_trainer.policies.artifacts import ArtifactError
+from palmfolio_trainer.sampling import pool
 from palmfolio_trainer.store import policies
 from palmfolio_trainer.store.tables import PolicyRow, PolicyState
 
@@ -107,7 +108,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         """Streams completions as they are sampled."""
         service = self._service
         service.require_ready()
-        config = sampling.parse(request, service.config.limits)
+        config = pool.parse(request, service.config.limits)
         rows = await service.database.run(_ready_policies, request.policies)
         base = self._shared_base(rows)
         adapters = {row.id: await self._adapter(row) for row in rows}

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from scorer_process import TRAITS, ScorerProcess, running_scorer
+
+from tests.support.services.scorer_process import TRAITS, ScorerProcess, running_scorer
 
 
 @pytest.fixture(scope="session")

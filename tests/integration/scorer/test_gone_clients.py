@@ -11,9 +11,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from scorer_process import ScorerProcess, install_plugin, running_scorer
 
 from palmfolio.v1 import scorer_pb2
+from tests.support.services.scorer_process import ScorerProcess, install_plugin, running_scorer
 
 PLACES = 8
 # Waits until the file exists that the response names.

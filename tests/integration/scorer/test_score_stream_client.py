@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from processes import ServiceProcess
 
 import palmfolio
 from palmfolio.types import Sample, ScoredSample
+from tests.support.services.processes import ServiceProcess
 
 Score = Callable[..., list[ScoredSample]]
 

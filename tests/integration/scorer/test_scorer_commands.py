@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scorer_process import TRAITS, ScorerProcess, running_scorer
 
 import palmfolio
 from palmfolio import Sample
 from palmfolio.cli.app import run
+from tests.support.services.scorer_process import TRAITS, ScorerProcess, running_scorer
 
 Command = Callable[..., tuple[int, str, str]]
 

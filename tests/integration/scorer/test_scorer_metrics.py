@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from scorer_process import ScorerProcess, running_scorer
-from tiny_models import classifier
 from transformers import AutoTokenizer
 
 from palmfolio.v1 import scorer_pb2
+from tests.support.services.scorer_process import ScorerProcess, running_scorer
+from tests.support.tiny_models import classifier
 
 TEXTS = ["a", "flour, water and yeast", "bake it", "bake it", "the moon is far away " * 3]
 

@@ -13,10 +13,10 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
-from scorer_process import ScorerProcess, running_scorer
-from tiny_models import classifier
 
 from palmfolio.v1 import scorer_pb2
+from tests.support.services.scorer_process import ScorerProcess, running_scorer
+from tests.support.tiny_models import classifier
 
 SERVICE = "palmfolio.v1.Scorer"
 QUESTION = "How do I bake bread?"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from scorer_process import ScorerProcess, running_scorer
 
 from palmfolio.v1 import scorer_pb2
+from tests.support.services.scorer_process import ScorerProcess, running_scorer
 
 SCORER = "palmfolio.v1.Scorer"
 LENGTH = {"kind": "verifier", "check": "length"}

@@ -1,8 +1,9 @@
 """A selector before the session's scorer and trainer."""
 
 import pytest
-from processes import ServiceProcess, start_service
-from selector_calls import Caller
+
+from tests.support.services.processes import ServiceProcess, start_service
+from tests.support.services.selector_calls import Caller
 
 
 def selector_config(folder, trainer, scorer):

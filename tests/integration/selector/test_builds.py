@@ -4,10 +4,10 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc import code_pb2, error_details_pb2
-from selector_calls import EVALUATION, comparable, refused
 
+import palmfolio_palm as palm
 from palmfolio.v1 import selector_pb2, types_pb2
-from palmfolio_selector import palm
+from tests.support.services.selector_calls import EVALUATION, comparable, refused
 
 WEIGHTS = ({"brevity": 1.0}, {"warmth": 1.0}, {"brevity": 1.0, "warmth": 1.0})
 
@@ -15,7 +15,7 @@ WEIGHTS = ({"brevity": 1.0}, {"warmth": 1.0}, {"brevity": 1.0, "warmth": 1.0})
 @pytest.fixture(scope="module")
 def portfolio(selector_process):
     """A portfolio of three trained policies and the base model."""
-    from selector_calls import Caller
+    from tests.support.services.selector_calls import Caller
 
     caller = Caller(selector_process.channel)
     return caller.built("three", caller.spec(*WEIGHTS))

@@ -4,11 +4,11 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from conftest import selector_config
-from processes import start_service
-from selector_calls import Caller, comparable
 
 from palmfolio.v1 import selector_pb2
+from tests.integration.selector.conftest import selector_config
+from tests.support.services.processes import start_service
+from tests.support.services.selector_calls import Caller, comparable
 
 WEIGHTS = ({"brevity": 1.0, "warmth": 0.2}, {"brevity": 0.2, "warmth": 1.0})
 

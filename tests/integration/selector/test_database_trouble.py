@@ -11,12 +11,12 @@ import pytest
 import sqlalchemy
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2, error_details_pb2
-from postgres import PostgresServer
-from processes import ServiceProcess
-from selector_calls import Caller, refused
-from volumes import MEBIBYTE, fill, small_volume
 
 from palmfolio.v1 import selector_pb2, types_pb2
+from tests.support.services.postgres import PostgresServer
+from tests.support.services.processes import ServiceProcess
+from tests.support.services.selector_calls import Caller, refused
+from tests.support.services.volumes import MEBIBYTE, fill, small_volume
 
 PATIENCE_SECONDS = 60.0
 NOWHERE = {"address": "127.0.0.1:9"}

@@ -5,10 +5,10 @@ import uuid
 import grpc
 import numpy as np
 import pytest
-from processes import start_service
-from selector_calls import Caller, comparable, refused
 
 from palmfolio.v1 import selector_pb2
+from tests.support.services.processes import start_service
+from tests.support.services.selector_calls import Caller, comparable, refused
 
 TRAITS = ["helpful", "brief", "kind", "safe"]
 POLICIES = 40

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from processes import ServiceProcess
 
 import palmfolio
+import palmfolio_palm as palm
 from palmfolio import EvaluationImport, ImportedEvaluation, SelectionMethod, StoredEvaluations
-from palmfolio.console.plain import to_plain
-from palmfolio_selector import palm
+from palmfolio.cli.render.plain import to_plain
+from tests.support.services.processes import ServiceProcess
 
 SOURCE = "sdk-study"
 TRAITS = ("helpful", "brief", "kind")

@@ -6,10 +6,10 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc import error_details_pb2
-from selector_calls import refused
 
+import palmfolio_palm as palm
 from palmfolio.v1 import selector_pb2, types_pb2
-from palmfolio_selector import palm
+from tests.support.services.selector_calls import refused
 
 TRAITS = ("helpful", "brief", "kind")
 PROMPTS = [f"question {index}" for index in range(6)]
@@ -54,7 +54,7 @@ def load(caller, source, rows, **header):
 @pytest.fixture(scope="module")
 def imported(selector_process):
     """An import of twelve policies: their rewards and the candidate set of them."""
-    from selector_calls import Caller
+    from tests.support.services.selector_calls import Caller
 
     X = make_rewards()
     caller = Caller(selector_process.channel)

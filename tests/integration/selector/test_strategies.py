@@ -31,7 +31,7 @@ def outer_bound(W, V, everyone, w, alpha):
 @pytest.fixture(scope="module")
 def adaptive(selector_process):
     """A portfolio of at most five trainings where they may gain most."""
-    from selector_calls import Caller
+    from tests.support.services.selector_calls import Caller
 
     caller = Caller(selector_process.channel)
     spec = strategic(caller, max_trainings=5, alpha=0.05, seed=9)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import ServiceProcess, start_service
+
+from tests.support.services.processes import ServiceProcess, start_service
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from palmfolio.cli.local.processes import ServiceDied
 from palmfolio.errors import ConfigurationError
-from palmfolio.processes import ServiceDied
 from palmfolio.testing import local_services, services_at
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "testing"

@@ -1,8 +1,9 @@
 """What the trainer's integration tests share."""
 
 import pytest
-from processes import ServiceProcess
-from training import Client
+
+from tests.support.services.processes import ServiceProcess
+from tests.support.services.training import Client
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import time
 
 import grpc
 import pytest
-from processes import ServiceProcess
-from training import Client, spec
-from volumes import fill, small_volume
 
 from palmfolio.v1 import trainer_pb2, types_pb2
+from tests.support.services.processes import ServiceProcess
+from tests.support.services.training import Client, spec
+from tests.support.services.volumes import fill, small_volume
 
 PATIENCE_SECONDS = 60.0
 # Room for what a trainer asks to have free before it trains again.

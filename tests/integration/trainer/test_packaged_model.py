@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import ServiceProcess, start_service
-from training import Client, spec
 
 from palmfolio.v1 import trainer_pb2, types_pb2
+from tests.support.services.processes import ServiceProcess, start_service
+from tests.support.services.training import Client, spec
 
 MODEL = "smollm2-135m-instruct"
 

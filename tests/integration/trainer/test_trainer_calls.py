@@ -4,9 +4,9 @@ import grpc
 import pytest
 from google.longrunning import operations_pb2
 from google.rpc import error_details_pb2
-from training import PROMPTS, Client, fields, spec, status
 
 from palmfolio.v1 import trainer_pb2, types_pb2
+from tests.support.services.training import PROMPTS, Client, fields, spec, status
 
 
 def changed(**changes: object) -> trainer_pb2.PolicySpec:

@@ -6,10 +6,10 @@ import time
 
 import grpc
 import pytest
-from processes import ServiceProcess, start_service
-from training import ENDLESS, Client, alive, spec
 
 from palmfolio.v1 import trainer_pb2
+from tests.support.services.processes import ServiceProcess, start_service
+from tests.support.services.training import ENDLESS, Client, alive, spec
 
 
 def test_a_killed_job_is_repeated_once_and_then_says_why(trainer: Client) -> None:

@@ -5,10 +5,10 @@ from urllib.parse import urlsplit
 
 import grpc
 import pytest
-from training import ENDLESS, Client, fields, spec
 
 from palmfolio.v1 import trainer_pb2
-from palmfolio_trainer.artifacts import verify
+from palmfolio_trainer.policies.artifacts import verify
+from tests.support.services.training import ENDLESS, Client, fields, spec
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """Lets these tests use the peer of the SDK's tests, and runs commands as a user does."""
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "sdk"))
-
-from cli_outcome import Outcome
-from sdk_peer import Peer, serving
+from tests.support.cli_outcome import Outcome
+from tests.support.sdk_peer import Peer, serving
 
 
 @pytest.fixture

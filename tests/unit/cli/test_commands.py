@@ -9,11 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
-from cli_outcome import Outcome
 from google.longrunning import operations_pb2
-from sdk_peer import Peer, abort
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from tests.support.cli_outcome import Outcome
+from tests.support.sdk_peer import Peer, abort
 
 Command = Callable[..., Outcome]
 
@@ -288,9 +288,9 @@ def test_operations_of_both_services_are_listed(
     ("statement", "absent"),
     [
         ("from palmfolio.cli.app import run; run(['--help'])", "grpc numpy torch google.protobuf"),
-        ("import palmfolio.report, palmfolio.specs", "grpc numpy torch"),
+        ("import palmfolio.report, palmfolio.cli.files.portfolio_spec", "grpc numpy torch"),
         ("import palmfolio; palmfolio.Client, palmfolio.AsyncClient", "numpy torch rich typer"),
-        ("import palmfolio.quickstart.run, palmfolio.cli.app", "numpy torch"),
+        ("import palmfolio.cli.local.quickstart.run, palmfolio.cli.app", "numpy torch"),
     ],
 )
 def test_imports_stay_light(statement: str, absent: str) -> None:

@@ -4,10 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from cli_outcome import Outcome
-from sdk_peer import Peer
-
 from palmfolio.v1 import selector_pb2, types_pb2
+from tests.support.cli_outcome import Outcome
+from tests.support.sdk_peer import Peer
 
 Command = Callable[..., Outcome]
 

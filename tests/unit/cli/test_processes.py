@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from palmfolio.cli.local.processes import ServiceDied, Stack, run_until_signalled, supervised
 from palmfolio.errors import PalmfolioError, Unavailable
-from palmfolio.processes import ServiceDied, Stack, run_until_signalled, supervised
 
 # Stands where a service would: says where it listens, then lives as its configuration tells.
 _PROGRAM = """
@@ -163,7 +163,7 @@ def test_services_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None
     (tmp_path / "program.py").write_text(_PROGRAM)
     parent = f"""
 import asyncio, pathlib, sys
-from palmfolio.processes import Stack
+from palmfolio.cli.local.processes import Stack
 folder = pathlib.Path({str(tmp_path)!r})
 stack = Stack(folder, {{}}, command=lambda name, config: [
     sys.executable, str(folder / "program.py"), str(config)])

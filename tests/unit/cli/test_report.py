@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import palmfolio
-from palmfolio.console import tables
+import palmfolio_palm as palm
+from palmfolio.cli.render import tables
 from palmfolio.report import Answer, Report, User, geometry, line, render, slices, summary, triangle
-from palmfolio_selector import palm
 
 TRAITS = ("relevance", "brevity", "warmth", "clarity")
 

@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 import pyarrow.parquet
 import pytest
-from cli_outcome import Outcome
-from sdk_peer import Peer, abort
 
 from palmfolio.v1 import scorer_pb2, types_pb2
+from tests.support.cli_outcome import Outcome
+from tests.support.sdk_peer import Peer, abort
 
 Command = Callable[..., Outcome]
 

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from palmfolio.console.scoring import ScoreProgress
+from palmfolio.cli.render.scoring import ScoreProgress
 
 
 def _shown(terminal: bool) -> str:

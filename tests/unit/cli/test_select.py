@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_outcome import Outcome
 from numpy.typing import NDArray
 
-from palmfolio_selector import palm
+import palmfolio_palm as palm
+from tests.support.cli_outcome import Outcome
 
 Command = Callable[..., Outcome]
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import palmfolio
-from palmfolio.specs import load_portfolio, read_prompts
+from palmfolio.cli.files.portfolio_spec import load_portfolio, read_prompts
 
 CONTENT: dict[str, Any] = {
     "portfolio": "quickstart",

@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 import pytest
-from cli_outcome import Outcome
-from sdk_peer import Peer
 
 from palmfolio.v1 import types_pb2
+from tests.support.cli_outcome import Outcome
+from tests.support.sdk_peer import Peer
 
 Command = Callable[..., Outcome]
 

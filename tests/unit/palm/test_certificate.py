@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palmfolio_selector.palm import (
+from palmfolio_palm import (
     CornersUnavailable,
     certificate,
     corner_weights,
@@ -13,8 +13,7 @@ from palmfolio_selector.palm import (
     multiplicative_gap,
     verify,
 )
-
-from .inputs import Floats, deltas, epsilons, sphere, values_and_portfolio
+from tests.support.palm_inputs import Floats, deltas, epsilons, sphere, values_and_portfolio
 
 Case = tuple[Floats, list[int]]
 

@@ -3,9 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palmfolio_selector.palm import certificate, certificate_ucb
-
-from .inputs import Floats, sphere
+from palmfolio_palm import certificate, certificate_ucb
+from tests.support.palm_inputs import Floats, sphere
 
 
 def rewards(true: Floats, prompts: int, rng: np.random.Generator) -> Floats:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from palmfolio_selector.palm import Infeasible, certificate, greedy_cover, grid_weights
-
-from .inputs import Floats, deltas, epsilons, sphere, value_arrays
+from palmfolio_palm import Infeasible, certificate, greedy_cover, grid_weights
+from tests.support.palm_inputs import Floats, deltas, epsilons, sphere, value_arrays
 
 
 @given(value_arrays(), epsilons, deltas)

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palmfolio_selector.palm import (
+from palmfolio_palm import (
     grid_size,
     grid_weights,
     lattice_resolution,
     round_weight,
     uniform_lattice,
 )
-
-from .inputs import sphere
+from tests.support.palm_inputs import sphere
 
 
 @pytest.mark.parametrize(

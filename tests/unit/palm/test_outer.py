@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palmfolio_selector.palm import OuterBound, certificate, starting_weights, uniform_lattice
-
-from .inputs import Floats, sphere
+from palmfolio_palm import OuterBound, certificate, starting_weights, uniform_lattice
+from tests.support.palm_inputs import Floats, sphere
 
 
 def trained(V: Floats, w: Floats) -> Floats:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from palmfolio_selector.palm import pareto
-
-from .inputs import Floats, sphere, value_arrays
+from palmfolio_palm import pareto
+from tests.support.palm_inputs import Floats, sphere, value_arrays
 
 
 def brute(V: Floats) -> list[int]:

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palmfolio_selector.palm import best_for_population, population_gaps
-
-from .inputs import Floats, sphere, value_arrays
+from palmfolio_palm import best_for_population, population_gaps
+from tests.support.palm_inputs import Floats, sphere, value_arrays
 
 
 def users(m: int, d: int, seed: int) -> tuple[Floats, Floats]:

@@ -9,20 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palmfolio_selector.palm import (
+from palmfolio_palm import (
     Infeasible,
     Progress,
     best_portfolio,
     certificate,
-    corners,
     greedy_cover,
     min_portfolio,
-    programs,
     tradeoff_curve,
     verify,
 )
-
-from .inputs import Floats, deltas, epsilons, sphere, value_arrays
+from palmfolio_palm.certificates import corners, linear_programs
+from tests.support.palm_inputs import Floats, deltas, epsilons, sphere, value_arrays
 
 
 def smallest(V: Floats, eps: float, delta: float) -> int:
@@ -101,7 +99,7 @@ def test_minimum_out_of_time_needs_no_enumerated_corners(
     monkeypatch: pytest.MonkeyPatch, allowed: range | None
 ) -> None:
     _forbid_corners(monkeypatch)
-    monkeypatch.setattr(programs, "GRACE", 0.0)
+    monkeypatch.setattr(linear_programs, "GRACE", 0.0)
     V = sphere(60, 4)
     some = None if allowed is None else list(allowed)
     result = min_portfolio(V, 0.1, 0.1, allowed=some, time_limit=1e-6)

@@ -92,7 +92,7 @@ async def test_a_failed_change_of_the_schema_leaves_nothing(database):
 
 async def test_opening_waits_for_a_database_and_says_why(tmp_path):
     database = Database(f"sqlite:///{tmp_path / 'later' / 'state.db'}")
-    opening = asyncio.create_task(database.open("palmfolio_selector"))
+    opening = asyncio.create_task(database.open("palmfolio_selector.store"))
     while not database.trouble:  # noqa: ASYNC110 - no event tells of it
         await asyncio.sleep(0.01)
     assert "unable to open database file" in database.trouble

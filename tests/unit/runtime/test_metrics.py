@@ -10,9 +10,9 @@ from collections.abc import Callable
 import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from test_server import Server
 
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, trainer_pb2, trainer_pb2_grpc, types_pb2
+from tests.unit.runtime.test_server import Server
 
 LIST, INFO, GENERATE = (
     "palmfolio.v1.Scorer/ListTraits",

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from sdk_peer import Peer, serving
 
 import palmfolio
+from tests.support.sdk_peer import Peer, serving
 
 
 @pytest.fixture

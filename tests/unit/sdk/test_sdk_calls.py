@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from sdk_peer import Peer, abort
 
 import palmfolio
 from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
+from tests.support.sdk_peer import Peer, abort
 
 SAMPLES = [palmfolio.Sample("hello", "hi there")]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import grpc
 import pytest
-from sdk_peer import Peer, abort
 
 import palmfolio
 from palmfolio import ImportedEvaluation
 from palmfolio.v1 import selector_pb2
+from tests.support.sdk_peer import Peer, abort
 
 TRAITS = ("brief", "kind")
 

@@ -9,10 +9,10 @@ import pytest
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 from google.rpc import error_details_pb2, status_pb2
-from sdk_peer import Peer, abort
 
 import palmfolio
 from palmfolio.v1 import selector_pb2, trainer_pb2
+from tests.support.sdk_peer import Peer, abort
 
 NAME = "operations/1"
 SPEC = palmfolio.PolicySpec(base_model="base", weights={"a": 1.0}, prompts=("p",))

@@ -8,11 +8,11 @@ from typing import Any
 import grpc
 import pytest
 from google.rpc import error_details_pb2
-from sdk_peer import Peer, abort
 
 import palmfolio
 from palmfolio.types import Sample
 from palmfolio.v1 import scorer_pb2, types_pb2
+from tests.support.sdk_peer import Peer, abort
 
 Score = Callable[..., list[palmfolio.ScoredSample]]
 SAMPLES = [Sample("p", "x" * (i % 23)) for i in range(500)]

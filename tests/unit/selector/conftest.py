@@ -14,6 +14,6 @@ settings.load_profile("any-speed")
 async def database(database_url):
     """An empty database of the selector, on SQLite and on PostgreSQL."""
     database = Database(database_url)
-    await database.migrate("palmfolio_selector")
+    await database.migrate("palmfolio_selector.store")
     yield database
     database.close()

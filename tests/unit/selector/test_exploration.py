@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palmfolio_selector.exploration import Trained, next_weights, refute, trainable_gap
+from palmfolio_palm.exploration import Trained, next_weights, refute, trainable_gap
 
 CENTROID = [1 / 3, 1 / 3, 1 / 3]
 STARTS = np.array([CENTROID, [0.96, 0.02, 0.02], [0.02, 0.96, 0.02], [0.02, 0.02, 0.96]])

@@ -1,13 +1,13 @@
 import pytest
 
-from palmfolio_selector.builds import outages
-from palmfolio_selector.builds.outages import Outages
+from palmfolio_runtime.clients import backoff
+from palmfolio_runtime.clients.backoff import Outages
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(outages.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(backoff.time, "monotonic", lambda: now[0])
     return now
 
 

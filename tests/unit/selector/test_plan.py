@@ -1,10 +1,10 @@
-from build_world import BASE, World
 from hypothesis import given
 from hypothesis import strategies as st
 
 from palmfolio_selector.builds import plan
 from palmfolio_selector.builds.plan import next_actions
 from palmfolio_selector.store.tables import TrainingState
+from tests.support.build_world import BASE, World
 
 
 @st.composite

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palmfolio_selector.routing import route
+from palmfolio_palm.routing import route
 
 REWARDS = st.floats(0, 1)
 VALUES = st.lists(st.fixed_dictionaries({"a": REWARDS, "b": REWARDS}), min_size=1, max_size=6)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from palmfolio_selector import palm
-from palmfolio_selector.selection import (
+import palmfolio_palm as palm
+from palmfolio_palm.selection import (
     Abandoned,
     Target,
     TargetInfeasible,

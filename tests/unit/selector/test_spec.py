@@ -2,11 +2,11 @@ import pytest
 from google.rpc import error_details_pb2
 
 from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio_palm import grid_size
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import Limits
-from palmfolio_selector.builds.spec import canonical_spec
-from palmfolio_selector.builds.strategies import check_budget, first_trainings
-from palmfolio_selector.palm import grid_size
+from palmfolio_selector.domain.spec import canonical_spec
+from palmfolio_selector.domain.strategies import check_budget, first_trainings
 
 LIMITS = Limits()
 SET = "promptSets/" + "0" * 32

@@ -5,7 +5,13 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from palmfolio_trainer.artifacts import MANIFEST, ArtifactError, ArtifactStore, seal, verify
+from palmfolio_trainer.policies.artifacts import (
+    MANIFEST,
+    ArtifactError,
+    ArtifactStore,
+    seal,
+    verify,
+)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
-from palmfolio_trainer.executors.base import (
+from palmfolio_trainer.executors.executor import (
     Cancelled,
     Crashed,
     Failed,
@@ -22,11 +22,11 @@ from palmfolio_trainer.executors.base import (
     Progress,
     Succeeded,
 )
-from palmfolio_trainer.executors.local import LocalExecutor
-from palmfolio_trainer.methods.config import GrpoConfig
-from palmfolio_trainer.spec import TrainingSpec
+from palmfolio_trainer.executors.local.executor import LocalExecutor
+from palmfolio_trainer.policies.settings import GrpoConfig
+from palmfolio_trainer.policies.spec import TrainingSpec
 
-WORKER = Path(__file__).with_name("scripted_worker.py")
+WORKER = Path(__file__).parents[2] / "support" / "scripted_worker.py"
 SPEC = TrainingSpec(
     base_model="tiny",
     base_revision="r1",

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_trainer.generation import SamplingThread
+from palmfolio_trainer.sampling.thread import SamplingThread
 
 Produce = Callable[[Callable[[], bool]], Iterator[int]]
 

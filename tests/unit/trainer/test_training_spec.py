@@ -8,7 +8,7 @@ from google.rpc import error_details_pb2
 from palmfolio.v1 import scorer_pb2, trainer_pb2
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import Limits
-from palmfolio_trainer.spec import BaseModel, TrainingRequest, TrainingSpec, parse
+from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec, parse
 
 BASE = BaseModel(name="tiny", revision="r1", path="models/tiny")
 TRAITS = {

@@ -8,18 +8,18 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from small_training import CONFIG, PROMPTS, TRAITS, share_of_letters, train
 
-from palmfolio_trainer.methods import (
+from palmfolio_trainer.models.loading import load_model
+from palmfolio_trainer.sampling.transformers.sampler import Sampler
+from palmfolio_trainer.training.methods.registry import (
     METHODS,
     GrpoConfig,
     Progress,
     RewardError,
     TrainingCancelled,
 )
-from palmfolio_trainer.methods.base import check_rewards, weight_vector
-from palmfolio_trainer.models import load_model
-from palmfolio_trainer.rollouts.sampler import Sampler
+from palmfolio_trainer.training.task import check_rewards, weight_vector
+from tests.support.small_training import CONFIG, PROMPTS, TRAITS, share_of_letters, train
 
 
 def adapter(directory: Path) -> dict[str, torch.Tensor]:

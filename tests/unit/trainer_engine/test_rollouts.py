@@ -6,19 +6,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_training import train
 
-from palmfolio_trainer.methods.trl_trainer import CompactGRPOTrainer
-from palmfolio_trainer.models import load_model, load_tokenizer
-from palmfolio_trainer.rollouts.chat import prompt_ids
-from palmfolio_trainer.rollouts.decoding import (
+from palmfolio_trainer.models.loading import load_model, load_tokenizer
+from palmfolio_trainer.sampling.transformers.chat import prompt_ids
+from palmfolio_trainer.sampling.transformers.decoding import (
     SamplingCancelled,
     SamplingSettings,
     sample,
     uniforms,
 )
-from palmfolio_trainer.rollouts.merging import merged_adapter
-from palmfolio_trainer.rollouts.sampler import Completion, Sampler
+from palmfolio_trainer.sampling.transformers.merging import merged_adapter
+from palmfolio_trainer.sampling.transformers.sampler import Completion, Sampler
+from palmfolio_trainer.training.methods.grpo.trl_trainer import CompactGRPOTrainer
+from tests.support.small_training import train
 
 PROMPTS = ["one", "a longer prompt", "two"]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import typer
 
-from palmfolio.cli import (
-    catalogue,
+from palmfolio.cli.commands import (
     generate,
     operations,
+    policies,
     portfolio,
     quickstart,
     route,
@@ -43,7 +43,7 @@ app.command("route")(route.route)
 app.command("score")(score.score)
 app.command("generate")(generate.generate)
 app.add_typer(traits.app, name="traits")
-app.command("policies")(catalogue.policies)
+app.command("policies")(policies.policies)
 app.add_typer(operations.app, name="operations")
 
 

@@ -56,7 +56,7 @@ def console(*, stderr: bool = False) -> "Console":
 def show(as_json: bool, value: Any, table: Any) -> None:
     """Prints a value: as JSON, or as the table that `table(value)` makes."""
     if as_json:
-        from palmfolio.console.plain import print_json
+        from palmfolio.cli.render.plain import print_json
 
         print_json(value)
     else:

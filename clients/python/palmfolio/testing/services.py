@@ -12,9 +12,9 @@ from palmfolio import types
 from palmfolio._async_client import AsyncClient
 from palmfolio._client import Client
 from palmfolio._connection import connection
+from palmfolio.cli.local.processes import Stack, check_installed, supervised
+from palmfolio.cli.local.readiness import wait_until_ready
 from palmfolio.errors import ConfigurationError
-from palmfolio.processes import Stack, check_installed, supervised
-from palmfolio.readiness import wait_until_ready
 from palmfolio.testing.tiny_model import write_tiny_model
 
 Result = TypeVar("Result")

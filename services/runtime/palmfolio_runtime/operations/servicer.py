@@ -10,7 +10,7 @@ from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import store
 from palmfolio_runtime.operations.tables import OperationRow, OperationState
 from palmfolio_runtime.operations.watch import Changes
-from palmfolio_runtime.rpc_types import Context
+from palmfolio_runtime.serving.rpc_types import Context
 
 SERVICE_NAME = "google.longrunning.Operations"
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from palmfolio_scorer.engine.worker import Result
-from palmfolio_scorer.models.base import ModelInput, Output
+from palmfolio_scorer.models.model import ModelInput, Output
 from palmfolio_scorer.samples import Sample, SampleError, SampleFailure
-from palmfolio_scorer.traits.base import ModelTrait, RawRewards
 from palmfolio_scorer.traits.composite import Composite
+from palmfolio_scorer.traits.kind import ModelTrait, RawRewards
 from palmfolio_scorer.traitset import ServedTrait
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from palmfolio_runtime.logs import get_logger
 from palmfolio_scorer.engine.buckets import LengthBuckets
 from palmfolio_scorer.engine.stats import WorkerStats
-from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, Output
 from palmfolio_scorer.models.device import is_out_of_memory, single_thread
-from palmfolio_scorer.models.source import key_of
+from palmfolio_scorer.models.files import key_of
+from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, Output
 from palmfolio_scorer.samples import SampleError, SampleFailure
 
 _log = get_logger(__name__)

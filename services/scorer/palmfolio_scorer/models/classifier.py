@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, ModelOptions
 from palmfolio_scorer.models.device import (
     batch_tensors,
     memory_of,
@@ -18,14 +17,15 @@ from palmfolio_scorer.models.device import (
     to_device,
     torch_dtype,
 )
+from palmfolio_scorer.models.files import TraitLoadError, locate, model_revision
+from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, ModelOptions
 from palmfolio_scorer.models.score_head import has_score_head, load_score_head_model
-from palmfolio_scorer.models.source import TraitLoadError, locate, model_revision
 from palmfolio_scorer.models.tokenising import LimitedTokeniser
 
 if TYPE_CHECKING:
     import torch
 
-    from palmfolio_scorer.models.packed_form import Forward
+    from palmfolio_scorer.models.packed.form import Forward
 
 RENDERED = "rendered"
 """First part of an input whose special tokens a chat template has written already."""
@@ -120,7 +120,7 @@ class ClassifierModel(DeviceModel):
     def _packed_form(self) -> "Forward | None":
         import torch
 
-        from palmfolio_scorer.models.packed_classifier import packed_classifier
+        from palmfolio_scorer.models.packed.classifier import packed_classifier
 
         with torch.inference_mode():
             return packed_classifier(self._model, self._padded_logits, self._pad_id, self.device)

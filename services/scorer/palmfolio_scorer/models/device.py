@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from palmfolio_scorer.models.base import Encoded
+from palmfolio_scorer.models.model import Encoded
 
 if TYPE_CHECKING:
     import torch

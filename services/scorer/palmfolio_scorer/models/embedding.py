@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, ModelOptions
 from palmfolio_scorer.models.device import (
     batch_tensors,
     memory_of,
@@ -15,14 +14,15 @@ from palmfolio_scorer.models.device import (
     resolve_dtype,
     torch_dtype,
 )
-from palmfolio_scorer.models.places import PICKLES
-from palmfolio_scorer.models.source import TraitLoadError, locate, model_revision
+from palmfolio_scorer.models.files import TraitLoadError, locate, model_revision
+from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, ModelOptions
+from palmfolio_scorer.models.sources import PICKLES
 from palmfolio_scorer.models.tokenising import LimitedTokeniser
 
 if TYPE_CHECKING:
     import torch
 
-    from palmfolio_scorer.models.packed_form import Forward
+    from palmfolio_scorer.models.packed.form import Forward
 
 
 class EmbeddingModel(DeviceModel):
@@ -85,8 +85,8 @@ class EmbeddingModel(DeviceModel):
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
-        from palmfolio_scorer.models.packed_form import adopt, arguments_of, positions_of
-        from palmfolio_scorer.models.packing import pack, packed
+        from palmfolio_scorer.models.packed.form import adopt, arguments_of, positions_of
+        from palmfolio_scorer.models.packed.sequences import pack, packed
 
         transformer, *rest = self._model
         body = transformer.auto_model

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from palmfolio_scorer.models.base import DeviceModel, Encoded, ModelInput, ModelOptions
 from palmfolio_scorer.models.device import (
     batch_tensors,
     memory_of,
@@ -14,13 +13,14 @@ from palmfolio_scorer.models.device import (
     resolve_dtype,
     torch_dtype,
 )
-from palmfolio_scorer.models.source import TraitLoadError, locate, model_revision
+from palmfolio_scorer.models.files import TraitLoadError, locate, model_revision
+from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, ModelOptions
 from palmfolio_scorer.samples import SampleError
 
 if TYPE_CHECKING:
     import torch
 
-    from palmfolio_scorer.models.packed_form import Forward
+    from palmfolio_scorer.models.packed.form import Forward
 
 COMPLETION, NEXT = "completion", "next"
 """First part of an input: what is asked."""
@@ -102,8 +102,8 @@ class LanguageModel(DeviceModel):
     def _packed_form(self) -> "Forward | None":
         import torch
 
-        from palmfolio_scorer.models.packed_form import adopt, arguments_of
-        from palmfolio_scorer.models.packing import pack, packed
+        from palmfolio_scorer.models.packed.form import adopt, arguments_of
+        from palmfolio_scorer.models.packed.sequences import pack, packed
 
         def outputs(batch: Sequence[Encoded]) -> torch.Tensor:
             rows = [_rows(encoded) for encoded in batch]

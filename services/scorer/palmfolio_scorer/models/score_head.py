@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from palmfolio_scorer.models.source import TraitLoadError
+from palmfolio_scorer.models.files import TraitLoadError
 
 if TYPE_CHECKING:
     import torch

@@ -4,9 +4,9 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from palmfolio_scorer.models.base import DeviceModel, ModelOptions, identity
-from palmfolio_scorer.models.places import ModelPlaces
-from palmfolio_scorer.models.source import locate, model_revision
+from palmfolio_scorer.models.files import locate, model_revision
+from palmfolio_scorer.models.model import DeviceModel, ModelOptions, identity
+from palmfolio_scorer.models.sources import ModelPlaces
 
 Model = TypeVar("Model", bound=DeviceModel)
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from palmfolio_scorer.models.base import Encoded
+from palmfolio_scorer.models.model import Encoded
 from palmfolio_scorer.samples import SampleError
 
 # What Transformers reports where a tokeniser has no limit of its own is far above this.

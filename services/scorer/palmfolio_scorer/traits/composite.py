@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import ConfigDict, Field, FiniteFloat, model_validator
 
-from palmfolio_scorer.traits.base import FloatArray, Trait, TraitOptions
+from palmfolio_scorer.traits.kind import FloatArray, Trait, TraitOptions
 
 
 class CompositeOptions(TraitOptions):

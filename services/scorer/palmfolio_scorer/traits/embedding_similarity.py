@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from palmfolio_scorer.models.base import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.embedding import EmbeddingModel
+from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.base import ModelTrait
+from palmfolio_scorer.traits.kind import ModelTrait
 
 Field = Literal["prompt", "response", "reference"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from palmfolio_scorer.traits.base import ModelTrait, TextTrait, Trait
 from palmfolio_scorer.traits.composite import Composite
 from palmfolio_scorer.traits.embedding_similarity import EmbeddingSimilarity
+from palmfolio_scorer.traits.kind import ModelTrait, TextTrait, Trait
 from palmfolio_scorer.traits.language_model import LanguageModelTrait
 from palmfolio_scorer.traits.sequence_classifier import SequenceClassifier
 from palmfolio_scorer.traits.verifier import Verifier

@@ -6,15 +6,15 @@ from pydantic import BaseModel, ConfigDict
 
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.base import TextTrait
 from palmfolio_scorer.traits.checks.answer import Answer
-from palmfolio_scorer.traits.checks.base import Check
+from palmfolio_scorer.traits.checks.check import Check
 from palmfolio_scorer.traits.checks.format import Format
 from palmfolio_scorer.traits.checks.language import Language
 from palmfolio_scorer.traits.checks.length import Length
 from palmfolio_scorer.traits.checks.profanity import Profanity
 from palmfolio_scorer.traits.checks.readability import Readability
 from palmfolio_scorer.traits.checks.sentiment import Sentiment
+from palmfolio_scorer.traits.kind import TextTrait
 
 CHECKS: dict[str, type[Check[Any]]] = {
     check.name: check

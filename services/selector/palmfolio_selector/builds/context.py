@@ -8,12 +8,12 @@ from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
+from palmfolio_runtime.clients.services import ScorerClient, TrainerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import Changes
-from palmfolio_selector.builds import reporting
-from palmfolio_selector.builds.clients import ScorerClient, TrainerClient
+from palmfolio_selector.builds import events
+from palmfolio_selector.builds.events import Happening
 from palmfolio_selector.builds.plan import Facts
-from palmfolio_selector.builds.reporting import Happening
 from palmfolio_selector.config import SelectorConfig
 
 
@@ -68,4 +68,4 @@ class BuildContext:
 
     def append(self, session: Session, happening: Happening) -> None:
         """Adds an event in the caller's transaction."""
-        reporting.append(session, self.operation, self.facts, happening)
+        events.append(session, self.operation, self.facts, happening)

@@ -7,13 +7,14 @@ import grpc
 from google.rpc import status_pb2
 
 from palmfolio.v1 import selector_pb2
+from palmfolio_runtime.clients.backoff import Outages
+from palmfolio_runtime.clients.services import CallFaulted, CallRejected, DependencyDown
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
-from palmfolio_selector.builds import evaluation, exploring, facts, plan, selecting, training
-from palmfolio_selector.builds.clients import CallFaulted, CallRejected, DependencyDown
+from palmfolio_selector.builds import plan, state
+from palmfolio_selector.builds.actions import evaluate, explore, select, train
 from palmfolio_selector.builds.context import BuildContext, BuildFailed, Tools
-from palmfolio_selector.builds.outages import Outages
-from palmfolio_selector.builds.reporting import Happening
+from palmfolio_selector.builds.events import Happening
 
 log = get_logger(__name__)
 
@@ -54,7 +55,7 @@ class BuildLoop:
     async def _turn(self) -> None:
         """Starts what can be started, waits for something to end, and deals with it."""
         context = self.context
-        context.facts = await context.tools.database.run(facts.read, context.portfolio)
+        context.facts = await context.tools.database.run(state.read, context.portfolio)
         self._outages.answered("database")
         await self._tell_who_is_back()
         for action in plan.next_actions(context.facts):
@@ -121,21 +122,21 @@ class BuildLoop:
 async def _perform(context: BuildContext, action: plan.Action) -> None:
     match action:
         case plan.Prepare():
-            await training.prepare(context)
+            await train.prepare(context)
         case plan.Submit(position):
-            await training.submit(context, position)
+            await train.submit(context, position)
         case plan.Forgo(position):
-            await training.forgo(context, position)
+            await train.forgo(context, position)
         case plan.Follow(position):
-            await training.follow(context, position)
+            await train.follow(context, position)
         case plan.Sample(policy):
-            await evaluation.sample(context, policy)
+            await evaluate.sample(context, policy)
         case plan.Score(policy):
-            await evaluation.score(context, policy)
+            await evaluate.score(context, policy)
         case plan.Explore():
-            await exploring.explore(context)
+            await explore.explore(context)
         case plan.Select():
-            await selecting.select(context)
+            await select.select(context)
         case _:
             assert_never(action)
 
@@ -144,8 +145,8 @@ async def _give_up(context: BuildContext, action: plan.Action, status: status_pb
     """Goes on without what an action was for, when the build can do without it."""
     match action:
         case plan.Submit(position) | plan.Follow(position):
-            await training.fail(context, position, status)
+            await train.fail(context, position, status)
         case plan.Sample(policy):
-            await evaluation.abandon(context, policy, status)
+            await evaluate.abandon(context, policy, status)
         case _:
             raise BuildFailed(status)

@@ -10,13 +10,14 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
 from palmfolio_runtime import errors, operations
+from palmfolio_runtime.clients.services import CallError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.operations import OperationRow
-from palmfolio_selector.builds import facts, reporting, selecting, training
-from palmfolio_selector.builds.clients import CallError
+from palmfolio_selector.builds import events, state
+from palmfolio_selector.builds.actions import select, train
 from palmfolio_selector.builds.context import BuildContext, BuildFailed, Tools
 from palmfolio_selector.builds.loop import BuildLoop
-from palmfolio_selector.builds.strategies import first_trainings
+from palmfolio_selector.domain.strategies import first_trainings
 from palmfolio_selector.store import portfolios, prompt_sets
 from palmfolio_selector.store.tables import PortfolioState
 
@@ -67,7 +68,7 @@ def begin(
         operation = operations.create(
             session, KIND, name, selector_pb2.BuildPortfolioMetadata(portfolio=name)
         )
-        operations.set_metadata(session, operation, reporting.metadata(operation))
+        operations.set_metadata(session, operation, events.metadata(operation))
         portfolios.restart(session, row, operation.id)
         is_new = True
     operations.remember_request(
@@ -123,7 +124,7 @@ class Builds:
         identifier = operation.resource.removeprefix("portfolios/")
         database = self._tools.database
         row = await database.patiently(lambda: database.run(portfolios.get, identifier))
-        return BuildLoop(self._tools, identifier, operation.id, facts.spec_of(row))
+        return BuildLoop(self._tools, identifier, operation.id, state.spec_of(row))
 
     async def _cancel(self, operation: OperationRow, running: asyncio.Task[None] | None) -> None:
         if running is not None:
@@ -150,10 +151,10 @@ class Builds:
     ) -> None:
         database = self._tools.database
         try:
-            await database.patiently(lambda: training.release(context))
+            await database.patiently(lambda: train.release(context))
         except CallError as error:
             log.warning("trainings were not cancelled", error=str(error))
         await database.patiently(
-            lambda: database.run(selecting.end_failed, context, status, cancelled=cancelled)
+            lambda: database.run(select.end_failed, context, status, cancelled=cancelled)
         )
         await self._tools.changes.notify()

@@ -8,11 +8,11 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from palmfolio_palm.selection import Stopped
 from palmfolio_runtime.database import Database
 from palmfolio_selector.builds.context import Tools
 from palmfolio_selector.builds.runner import Builds
-from palmfolio_selector.info import ServerState
-from palmfolio_selector.selection import Stopped
+from palmfolio_selector.calls.readiness import ServerState
 
 P = ParamSpec("P")
 R = TypeVar("R")

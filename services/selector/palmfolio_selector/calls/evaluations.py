@@ -10,10 +10,10 @@ from palmfolio.v1 import selector_pb2, trainer_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import ServiceError, invalid_argument
 from palmfolio_runtime.limits import Limits
-from palmfolio_runtime.rpc_types import Context
-from palmfolio_selector.builds.spec import MAX_SAMPLES_PER_PROMPT, source_settings
+from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.calls.base import Calls
 from palmfolio_selector.calls.prompt_sets import text_problem
+from palmfolio_selector.domain.spec import MAX_SAMPLES_PER_PROMPT, source_settings
 from palmfolio_selector.store import evaluations, imports, listing, prompt_sets
 from palmfolio_selector.store.imports import ImportedRow
 

@@ -3,14 +3,14 @@
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
+from palmfolio_palm.routing import route
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition
-from palmfolio_runtime.rpc_types import Context
+from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_runtime.weights import canonical_weights
-from palmfolio_selector import resources
-from palmfolio_selector.builds import facts
+from palmfolio_selector.builds import state
 from palmfolio_selector.calls.base import Calls
-from palmfolio_selector.routing import route
+from palmfolio_selector.messages import portfolios as resources
 from palmfolio_selector.store import portfolios
 from palmfolio_selector.store.tables import PortfolioRow, PortfolioState
 
@@ -80,7 +80,7 @@ def _route(
 ) -> selector_pb2.RouteResponse:
     row = portfolios.get(session, identifier)
     check_ready(row)
-    weights = canonical_weights(preference.values, facts.spec_of(row).traits)
+    weights = canonical_weights(preference.values, state.spec_of(row).traits)
     candidates = portfolios.candidates(session, identifier)
     members = [index for index, one in enumerate(candidates) if one.selected]
     found = route([one.value for one in candidates], members, weights)

@@ -6,9 +6,9 @@ from palmfolio.v1 import selector_pb2, types_pb2
 from palmfolio_runtime import operations
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import Limits
-from palmfolio_runtime.rpc_types import Context
-from palmfolio_selector import resources
+from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.calls.base import Calls
+from palmfolio_selector.messages import portfolios
 from palmfolio_selector.store import prompt_sets
 
 _METHOD = "CreatePromptSet"
@@ -55,10 +55,10 @@ def _create(session: Session, request: selector_pb2.CreatePromptSetRequest) -> t
     known = operations.find_request(session, _METHOD, request.request_id, request)
     if known is not None:
         row = prompt_sets.get(session, known.removeprefix("promptSets/"))
-        return resources.prompt_set(session, row)
+        return portfolios.prompt_set(session, row)
     wanted = request.prompt_set
     row = prompt_sets.add(session, list(wanted.prompts), wanted.display_name)
     operations.remember_request(
         session, _METHOD, request.request_id, request, f"promptSets/{row.id}"
     )
-    return resources.prompt_set(session, row)
+    return portfolios.prompt_set(session, row)

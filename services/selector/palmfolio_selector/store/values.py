@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from palmfolio_selector.palm.validation import FloatArray
+from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.store.evaluations import Measurement
 from palmfolio_selector.store.inserts import BATCH
 from palmfolio_selector.store.tables import (

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, trainer_pb2
 from palmfolio_runtime import errors, names, operations
-from palmfolio_trainer.spec import BaseModel, TrainingRequest, TrainingSpec
+from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec
 from palmfolio_trainer.store.tables import (
     JobRow,
     JobState,

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Literal
 
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.checks.base import Check, CheckOptions
+from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
 _NUMBER = re.compile(r"[-+−]?[$£€]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)")
 _MARKED = re.compile(r"####\s*([^\n]*)")

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from palmfolio_scorer.models.places import ModelPlaces
+from palmfolio_scorer.models.sources import ModelPlaces
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.checks.base import Check, CheckOptions
+from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
 
 class FormatOptions(CheckOptions):

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import Field
 
-from palmfolio_scorer.models.places import ModelPlaces
-from palmfolio_scorer.models.source import TraitLoadError
+from palmfolio_scorer.models.files import TraitLoadError
+from palmfolio_scorer.models.sources import ModelPlaces
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.checks.base import Check, CheckOptions
+from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
 
 class LanguageOptions(CheckOptions):

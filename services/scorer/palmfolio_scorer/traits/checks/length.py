@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from palmfolio_scorer.models.base import ModelOptions
-from palmfolio_scorer.models.places import ModelPlaces
-from palmfolio_scorer.models.source import TraitLoadError, locate
+from palmfolio_scorer.models.files import TraitLoadError, locate
+from palmfolio_scorer.models.model import ModelOptions
+from palmfolio_scorer.models.sources import ModelPlaces
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.checks.base import Check, CheckOptions
+from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
 
 class LengthOptions(CheckOptions):

@@ -3,9 +3,9 @@
 from importlib.metadata import version
 from typing import Any
 
-from palmfolio_scorer.models.places import ModelPlaces
+from palmfolio_scorer.models.sources import ModelPlaces
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.checks.base import Check, CheckOptions
+from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
 
 class ProfanityOptions(CheckOptions):

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Literal
 
-from palmfolio_scorer.models.places import ModelPlaces
-from palmfolio_scorer.models.source import TraitLoadError
+from palmfolio_scorer.models.files import TraitLoadError
+from palmfolio_scorer.models.sources import ModelPlaces
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.checks.base import Check, CheckOptions
+from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
 
 class ReadabilityOptions(CheckOptions):

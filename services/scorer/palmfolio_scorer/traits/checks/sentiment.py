@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from palmfolio_scorer.models.places import ModelPlaces
+from palmfolio_scorer.models.sources import ModelPlaces
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.checks.base import Check, CheckOptions
+from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"')\]]*\s+|\n+")
 

@@ -1,6 +1,7 @@
 """Runs the migrations on the connection that the service opened."""
 
-from palmfolio_runtime import migrations, operations
+from palmfolio_runtime import operations
+from palmfolio_runtime.database import migrations
 from palmfolio_trainer.store.tables import Base
 
 migrations.run([Base.metadata, operations.Base.metadata])

@@ -1,0 +1,26 @@
+"""`palmfolio route`."""
+
+from typing import Annotated
+
+import typer
+
+from palmfolio.cli import options
+from palmfolio.cli.weights import parse_weights
+
+
+def route(
+    portfolio: Annotated[str, typer.Option(metavar="NAME", help="The portfolio to route in.")],
+    weights: Annotated[
+        str,
+        typer.Option(metavar="TRAIT=NUMBER,…", help="The user's weights, in any scale."),
+    ],
+    endpoints: options.Endpoints = None,
+    as_json: options.Json = False,
+) -> None:
+    """Tell which policy of a portfolio serves a user best."""
+    parsed = parse_weights(weights)
+    with options.client(endpoints) as client:
+        found = client.selector.route(portfolio, parsed)
+    from palmfolio.cli.render import tables
+
+    options.show(as_json, found, tables.route)

@@ -1,0 +1,47 @@
+"""`palmfolio status`: what the services are, and whether they take work."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from palmfolio.cli import options
+from palmfolio.errors import PalmfolioError
+
+if TYPE_CHECKING:
+    from palmfolio.types import ServerInfo
+
+_SECONDS = 5.0
+
+
+def status(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
+    """Tell what each service has loaded, and whether it is ready; code 1 when one is not."""
+    with options.client(endpoints) as client:
+        found = [
+            _info("scorer", client.scorer.server_info),
+            _info("trainer", client.trainer.server_info),
+            _info("selector", client.selector.server_info),
+        ]
+    if as_json:
+        from palmfolio.cli.render.plain import print_json
+
+        print_json(found)
+    else:
+        from palmfolio.cli.render import services
+
+        console = options.console()
+        console.print(services.services(found))
+        if any(info.loaded_models for info in found):
+            console.print(services.models(found))
+    if not all(info.readiness.ready for info in found):
+        raise typer.Exit(1)
+
+
+def _info(name: str, ask: "Callable[..., ServerInfo]") -> "ServerInfo":
+    """What a service says; one that does not answer is not ready, for that reason."""
+    from palmfolio.types import Readiness, ServerInfo
+
+    try:
+        return ask(timeout=_SECONDS)
+    except PalmfolioError as error:
+        return ServerInfo(service=name, readiness=Readiness(ready=False, reasons=(str(error),)))

@@ -1,0 +1,126 @@
+"""`palmfolio traits`: what the scorer scores, what a version is made of, and calibration."""
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from palmfolio.cli import options
+
+if TYPE_CHECKING:
+    from palmfolio import Client, Sample, Trait
+    from palmfolio.cli.files.calibration_summary import Comparison
+
+app = typer.Typer(help="List, explain and calibrate the scorer's traits.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A trait's name.")]
+
+
+class Method(enum.StrEnum):
+    """How a normalisation is fitted."""
+
+    MINMAX = "minmax"
+    QUANTILE = "quantile"
+    SIGMOID = "sigmoid"
+
+
+@app.callback(invoke_without_command=True)
+def traits(
+    context: typer.Context, endpoints: options.Endpoints = None, as_json: options.Json = False
+) -> None:
+    """List, explain and calibrate the scorer's traits. Alone, it lists them."""
+    if context.invoked_subcommand is None:
+        list_traits(endpoints, as_json)
+
+
+@app.command("list")
+def list_traits(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
+    """List the traits that the scorer scores."""
+    with options.client(endpoints) as client:
+        found = list(client.scorer.list_traits())
+    from palmfolio.cli.render import tables
+
+    options.show(as_json, found, tables.traits)
+
+
+@app.command()
+def explain(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
+    """Say what a trait is, and everything that its version is made of."""
+    with options.client(endpoints) as client:
+        found = _trait(client, name)
+    from palmfolio.cli.render.traits import explanation
+
+    options.show(as_json, found, explanation)
+
+
+@app.command()
+def calibrate(
+    name: Name,
+    sample: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE.jsonl",
+            help="Typical responses, at least 8: one JSON object a line, as `palmfolio score` "
+            "takes it.",
+        ),
+    ],
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="`minmax`: linear between the extremes; `quantile`: the distribution function; "
+            "`sigmoid`: logistic through the quartiles."
+        ),
+    ],
+    tail: Annotated[
+        float,
+        typer.Option(help="minmax: the share of samples that may lie beyond each end, below 0.5."),
+    ] = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be stored, and store nothing.")
+    ] = False,
+    endpoints: options.Endpoints = None,
+    as_json: options.Json = False,
+) -> None:
+    """Fit a trait's normalisation to a sample: the trait gets a new version.
+
+    Raw rewards stay as they are. Evaluations of the version before are kept, and never mixed with
+    those of the new one.
+    """
+    from palmfolio.cli.files.samples import count_samples, read_samples
+
+    count_samples(sample)
+    samples = [line.sample for line in read_samples(sample)]
+    with options.client(endpoints) as client:
+        found = _calibrated(client, name, samples, method, tail, dry_run)
+    from palmfolio.cli.render.traits import comparison
+
+    options.show(as_json, found, comparison)
+
+
+def _calibrated(
+    client: "Client", name: str, samples: "list[Sample]", method: Method, tail: float, dry_run: bool
+) -> "Comparison":
+    from palmfolio import CalibrationMethod
+    from palmfolio.cli.files.calibration_summary import Comparison
+
+    before = _trait(client, name)
+    scored = list(client.scorer.score_stream(samples, traits=[before.name]))
+    calibration = client.scorer.calibrate(
+        before.name,
+        samples,
+        method=CalibrationMethod(method.value),
+        tail=tail,
+        validate_only=dry_run,
+    )
+    again = [] if dry_run else list(client.scorer.score_stream(samples, traits=[before.name]))
+    return Comparison.of(before, calibration, scored, again)
+
+
+def _trait(client: "Client", name: str) -> "Trait":
+    wanted = name.removeprefix("traits/")
+    served = {trait.name: trait for trait in client.scorer.list_traits()}
+    if wanted not in served:
+        known = ", ".join(served) or "none"
+        raise typer.BadParameter(f"{wanted!r} is no trait of this scorer; it has {known}")
+    return served[wanted]

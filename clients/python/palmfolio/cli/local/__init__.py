@@ -1,0 +1,1 @@
+"""What the command line runs on this machine: services, the quickstart, selection."""

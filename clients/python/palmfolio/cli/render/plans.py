@@ -1,0 +1,80 @@
+"""Tables for people: plans, certificates and trade-off curves."""
+
+import math
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+
+from palmfolio import types
+from palmfolio.cli.render.tables import weights_text
+from palmfolio.report.model import short
+
+
+def plan(found: types.Plan) -> Table:
+    """What a build would train and could guarantee."""
+    grid = _grid()
+    grid.add_row("trainings", f"{found.trainings:,} (allowed: {found.trainings_allowed:,})")
+    grid.add_row("made already", f"{found.trainings_reused:,}")
+    grid.add_row("responses", f"{found.responses:,} at most")
+    guarantee = found.guarantee
+    promised = "none beforehand; the build reports what it reached"
+    if guarantee is not None:
+        promised = f"epsilon {guarantee.epsilon:.4f}, delta {guarantee.delta:.4f}"
+        # Rewards lie in [0, 1], so every gap is at most 1.
+        if guarantee.prompt_error < 1.0:
+            promised += f", and {guarantee.prompt_error:.4f} more for finitely many prompts"
+        else:
+            promised += " for the prompts that are measured; too few to say more of others"
+    grid.add_row("guarantee", promised)
+    for number, weights in enumerate(found.weights[:10], 1):
+        grid.add_row(f"training {number}", weights_text(weights))
+    if len(found.weights) > 10:
+        grid.add_row("", f"and {len(found.weights) - 10:,} more; --json lists them")
+    return grid
+
+
+def certification(found: types.Certification) -> Table:
+    """The gaps of given members."""
+    certificate, bound = found.certificate, found.confidence
+    grid = _grid()
+    grid.add_row("additive gap", f"{certificate.additive:.6f}  at epsilon {certificate.epsilon:g}")
+    if math.isfinite(certificate.multiplicative):
+        gap = f"{certificate.multiplicative:.6f}  at delta {certificate.delta:g}"
+        grid.add_row("multiplicative gap", gap)
+    grid.add_row("worst-served user", _user(certificate.worst_weights))
+    if bound is not None:
+        grid.add_row(
+            "upper bound",
+            f"{bound.gap:.6f}  (true gap at {100 * bound.level:g} % confidence, "
+            f"{bound.prompts} prompts, {bound.method})",
+        )
+    return grid
+
+
+def tradeoff(points: Iterable[types.TradeoffPoint]) -> Table:
+    """The smallest gap by size."""
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("size", "gap", "at least", "worst-served user", "policies"):
+        grid.add_column(column, overflow="fold")
+    for point in points:
+        grid.add_row(
+            str(point.size),
+            f"{point.gap:.5f}",
+            "proven" if point.optimal else f"{point.gap_lower_bound:.5f}",
+            _user(point.worst_weights),
+            ", ".join(short(policy) for policy in point.policies),
+        )
+    return grid
+
+
+def _user(weights: types.Weights) -> str:
+    """The heaviest trait first; messages keep no order of traits."""
+    return weights_text(dict(sorted(weights.items(), key=lambda item: (-item[1], item[0]))))
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    return grid

@@ -1,0 +1,63 @@
+"""A trait explained, and what a calibration did to it."""
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from palmfolio import types
+from palmfolio.cli.files.calibration_summary import Comparison
+
+
+def explanation(trait: types.Trait) -> Table:
+    """What a trait is, and what its version is made of."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column(overflow="fold")
+    template = trait.provenance.get("options.template", "")
+    rows = [
+        ("trait", trait.name),
+        ("description", trait.description),
+        ("kind", trait.kind),
+        ("version", trait.version),
+        ("model", trait.model),
+        ("template", template),
+        ("normalisation", trait.normalisation),
+    ]
+    for name, value in rows:
+        if value:
+            grid.add_row(name, Text(value))
+    if trait.failure:
+        grid.add_row("cannot be scored", Text(trait.failure, "red"))
+    if trait.provenance:
+        grid.add_row("", "")
+        grid.add_row("the version is made of", Text("the normalisation, and", "dim"))
+        for name, value in sorted(trait.provenance.items()):
+            grid.add_row(Text(f"  {name}"), Text(value))
+    return grid
+
+
+def comparison(found: Comparison) -> Group:
+    """Versions and normalisations, and the samples' quantiles under both."""
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        grid.add_column(overflow="fold")
+    grid.add_row(Text(found.trait, "bold"), Text("version", "dim"), Text("normalisation", "dim"))
+    grid.add_row("before", found.version_before, found.normalisation_before)
+    after = "after" if found.stored else "after (not stored)"
+    grid.add_row(after, found.version_after, found.normalisation_after)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("quantile", "raw", "normalised before", "normalised after"):
+        table.add_column(name, justify="right")
+    for quantile in found.distribution:
+        table.add_row(
+            f"{quantile.level:.0%}",
+            _number(quantile.raw, ".4g"),
+            _number(quantile.before, ".3f"),
+            _number(quantile.after, ".3f"),
+        )
+    return Group(grid, table, Text(f"{found.scored_samples} samples scored", "dim"))
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

@@ -1,0 +1,1 @@
+"""How far a portfolio can be from the best, for every user: certificates and bounds."""

@@ -1,0 +1,304 @@
+"""Exact certificates: a portfolio's worst gap over the whole simplex of weights.
+
+Source: docs/algorithms.md section 3. With U(w) the best utility among all candidates and L(w) the
+best among the members, the additive gap at eps is max over w of [(1 − eps)·U − L]₊ and the
+multiplicative gap at delta is max over w of [1 − (L + delta)/U]₊. Both maxima are at corner
+weights, so nothing is sampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import linprog
+
+from palmfolio_palm.certificates.corners import CornersUnavailable, corners_of
+from palmfolio_palm.pareto import pareto_rows
+from palmfolio_palm.validation import (
+    TOLERANCE,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    check_delta,
+    check_eps,
+    check_portfolio,
+    check_values,
+    check_weights,
+)
+
+_BLOCK_ENTRIES = 4_000_000
+_DEAR = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What a portfolio guarantees every user.
+
+    Attributes:
+        eps: the relative loss at which `additive` was taken.
+        delta: the additive loss at which `multiplicative` was taken.
+        additive: smallest delta for which the portfolio is (eps, delta)-approximate.
+        multiplicative: smallest eps for which it is (eps, delta)-approximate; None where that has
+            no meaning: a value is negative, or U(w) ≤ 0 at some weights.
+        worst_weights_additive: (d,) weights at which `additive` is reached, Σ = 1.
+        worst_weights_multiplicative: (d,) weights at which `multiplicative` is reached, or None.
+        method: "corners", or "lp" (one linear program per candidate).
+    """
+
+    eps: float
+    delta: float
+    additive: float
+    multiplicative: float | None
+    worst_weights_additive: FloatArray
+    worst_weights_multiplicative: FloatArray | None
+    method: Literal["corners", "lp"]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the portfolio is (eps, delta)-approximate, up to rounding."""
+        return self.additive <= self.delta + TOLERANCE
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The gaps at one weight vector; fields as in `Certificate`."""
+
+    additive: float
+    multiplicative: float | None
+
+
+def certificate(
+    V: ArrayLike,
+    P: ArrayLike,
+    eps: float = 0.0,
+    delta: float = 0.0,
+    *,
+    shifted: bool = False,
+) -> Certificate:
+    """Exact certificate of the portfolio `P` against all candidates.
+
+    Args:
+        V: (n, d) value vectors of the candidates, in [0, 1] unless `shifted`.
+        P: indices of the members.
+        eps: relative loss in [0, 1) at which the additive gap is taken.
+        delta: additive loss ≥ 0 at which the multiplicative gap is taken.
+        shifted: accept finite values outside [0, 1] (for example after a KL correction).
+
+    Falls back to `verify` when the corners cannot be enumerated (many members over many traits).
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    values, members, eps, delta = _check(V, P, eps, delta, shifted)
+    candidates = values[pareto_rows(values)]
+    ratio = _has_ratio(values)
+    try:
+        corners = corners_of(values[members])
+    except CornersUnavailable:
+        # Whoever has a member that is as good on every trait adds nothing to a gap.
+        open_ = candidates[~are_near(candidates, values[members], eps=0.0, delta=0.0)]
+        return _verify(candidates, open_, values[members], eps, delta, ratio=ratio)
+    return _evaluate(
+        candidates, values[members], corners, eps, delta, ratio=ratio, method="corners"
+    )
+
+
+def multiplicative_gap(
+    V: ArrayLike, P: ArrayLike, delta: float = 0.0, *, shifted: bool = False
+) -> float:
+    """The certificate's multiplicative gap alone.
+
+    Raises:
+        ValueError: naming the argument; also when a value is negative or U(w) ≤ 0 at some w.
+    """
+    gap = certificate(V, P, delta=delta, shifted=shifted).multiplicative
+    if gap is None:
+        raise ValueError(
+            "V has a negative value or weights w with U(w) ≤ 0 (a trait on which no policy scores "
+            "above 0); a multiplicative gap needs values ≥ 0 and U > 0, use the additive gap"
+        )
+    return gap
+
+
+def gap_at(
+    V: ArrayLike,
+    P: ArrayLike,
+    w: ArrayLike,
+    eps: float = 0.0,
+    delta: float = 0.0,
+    *,
+    shifted: bool = False,
+) -> Gap:
+    """The gaps of the portfolio `P` at one weight vector `w` (scaled to Σ = 1).
+
+    Raises:
+        ValueError: naming the argument.
+    """
+    values, members, eps, delta = _check(V, P, eps, delta, shifted)
+    weights = check_weights(w, values.shape[1])
+    utility = values @ weights
+    best, reached = float(utility.max()), float(utility[members].max())
+    ratio = max(0.0, 1.0 - (reached + delta) / best) if best > 0.0 and values.min() >= 0 else None
+    return Gap(additive=max(0.0, (1.0 - eps) * best - reached), multiplicative=ratio)
+
+
+def verify(
+    V: ArrayLike,
+    P: ArrayLike,
+    eps: float = 0.0,
+    delta: float = 0.0,
+    *,
+    shifted: bool = False,
+) -> Certificate:
+    """The same certificate by a pair of linear programs per Pareto-optimal candidate: slow.
+
+    Arguments, result and errors as in `certificate`.
+    """
+    values, members, eps, delta = _check(V, P, eps, delta, shifted)
+    candidates = values[pareto_rows(values)]
+    return _verify(candidates, candidates, values[members], eps, delta, ratio=_has_ratio(values))
+
+
+def are_near(candidates: FloatArray, members: FloatArray, *, eps: float, delta: float) -> BoolArray:
+    """Which candidates c have one member v with v ≥ (1 − eps)·c − delta on every trait, as (n,).
+
+    At every weight they are within (eps, delta) of the members. Enough for that, not necessary.
+    """
+    near = np.zeros(len(candidates), dtype=bool)
+    block = max(1, _BLOCK_ENTRIES // members.size)
+    for i in range(0, len(candidates), block):
+        least = (1.0 - eps) * candidates[i : i + block, None, :] - delta
+        is_above: BoolArray = np.all(members[None, :, :] >= least, axis=2)
+        near[i : i + block] = is_above.any(axis=1)
+    return near
+
+
+def best_values(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """max over rows v of w·v for every row w of `weights`, as (m,), in bounded memory."""
+    block = max(1, _BLOCK_ENTRIES // len(values))
+    parts = [(weights[i : i + block] @ values.T).max(axis=1) for i in range(0, len(weights), block)]
+    return np.concatenate(parts)
+
+
+def _check(
+    V: ArrayLike, P: ArrayLike, eps: float, delta: float, shifted: bool
+) -> tuple[FloatArray, IntArray, float, float]:
+    values = check_values(V, shifted=shifted)
+    return values, check_portfolio(P, len(values)), check_eps(eps), check_delta(delta)
+
+
+def _ratio(
+    best: FloatArray, reached: FloatArray, delta: float, weights: FloatArray
+) -> tuple[float, FloatArray]:
+    ratio = 1.0 - (reached + delta) / best
+    at = int(np.argmax(ratio))
+    return max(0.0, float(ratio[at])), weights[at].copy()
+
+
+def _has_ratio(values: FloatArray) -> bool:
+    """Whether v ≥ 0 and U(w) > 0 everywhere; with v ≥ 0 the unit weights decide the latter."""
+    return bool(values.min() >= 0.0 and values.max(axis=0).min() > 0.0)
+
+
+def _evaluate(
+    candidates: FloatArray,
+    members: FloatArray,
+    weights: FloatArray,
+    eps: float,
+    delta: float,
+    *,
+    ratio: bool,
+    method: Literal["corners", "lp"],
+) -> Certificate:
+    """The certificate when the worst gaps are known to be at some of the rows of `weights`."""
+    best, reached = best_values(candidates, weights), best_values(members, weights)
+    gaps = (1.0 - eps) * best - reached
+    at = int(np.argmax(gaps))
+    relative, relative_at = _ratio(best, reached, delta, weights) if ratio else (None, None)
+    return Certificate(
+        eps=eps,
+        delta=delta,
+        additive=max(0.0, float(gaps[at])),
+        multiplicative=relative,
+        worst_weights_additive=weights[at].copy(),
+        worst_weights_multiplicative=relative_at,
+        method=method,
+    )
+
+
+def _verify(
+    candidates: FloatArray,
+    rivals: FloatArray,
+    members: FloatArray,
+    eps: float,
+    delta: float,
+    *,
+    ratio: bool,
+) -> Certificate:
+    """The certificate by linear programs for the `rivals`, the candidates that can make a gap."""
+    d = candidates.shape[1]
+    weights = np.concatenate([np.full((1, d), 1.0 / d), np.eye(d)])
+    if len(rivals):
+        weights = np.concatenate([weights, additive_maximisers(rivals, members, eps)])
+    if ratio and len(rivals):
+        weights = np.concatenate([weights, _multiplicative_maximisers(rivals, members, delta)])
+    return _evaluate(candidates, members, weights, eps, delta, ratio=ratio, method="lp")
+
+
+def additive_maximisers(candidates: FloatArray, members: FloatArray, eps: float) -> FloatArray:
+    """For each candidate its `additive_maximiser`, as (n, d)."""
+    return np.array([additive_maximiser(c, members, eps) for c in candidates])
+
+
+def additive_maximiser(candidate: FloatArray, members: FloatArray, eps: float) -> FloatArray:
+    """The weights (d,) that solve min t − (1 − eps)·w·c s.t. t ≥ w·v_p, w ∈ Δ for candidate c."""
+    k, d = members.shape
+    # HiGHS's tolerances are absolute: solve on values of scale 1.
+    scale = max(float(np.abs(candidate).max()), float(np.abs(members).max())) or 1.0
+    A_ub = np.column_stack([members / scale, -np.ones(k)])
+    cost = np.append(-(1.0 - eps) * candidate / scale, 1.0)
+    return _solve(cost, A_ub, np.append(np.ones(d), 0.0), free_last=True)
+
+
+def _multiplicative_maximisers(
+    candidates: FloatArray, members: FloatArray, delta: float
+) -> FloatArray:
+    """For each c ≠ 0 the weights ∝ y of min t + delta·Σy s.t. t ≥ y·v_p, y·c = 1, y ≥ 0.
+
+    Expects `_has_ratio`.
+    """
+    # HiGHS's tolerances are absolute: y is solved for in units in which every trait's best is 1.
+    # A unit of y that costs more than _DEAR cannot be part of a gap above 1e-9.
+    scale = candidates.max(axis=0)
+    cost = np.append(np.minimum(delta / scale, _DEAR), 1.0)
+    A_ub = np.column_stack([members / scale, -np.ones(len(members))])
+    weights = []
+    for c in candidates[candidates.max(axis=1) > 0.0]:
+        relative = c / scale
+        size = relative.max()
+        y = _solve(cost, A_ub, np.append(relative / size, 0.0), free_last=False) / scale
+        weights.append(y / y.sum())
+    return np.array(weights)
+
+
+def _solve(cost: FloatArray, A_ub: FloatArray, A_eq: FloatArray, *, free_last: bool) -> FloatArray:
+    """Weights (Σ = 1) of min cost·(w, t) s.t. A_ub·(w, t) ≤ 0, A_eq·(w, t) = 1, w ≥ 0."""
+    bounds = [(0.0, None)] * (len(cost) - 1) + [(None if free_last else 0.0, None)]
+    solution = linprog(
+        cost,
+        A_ub=A_ub,
+        b_ub=np.zeros(len(A_ub)),
+        A_eq=A_eq[None, :],
+        b_eq=[1.0],
+        bounds=bounds,
+        method="highs",
+        options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
+    )
+    if solution.x is None:
+        raise RuntimeError(f"linear program failed: {solution.message}")
+    clipped = np.clip(solution.x[:-1], 0.0, None)
+    weights: FloatArray = clipped / clipped.sum()
+    return weights

@@ -1,0 +1,146 @@
+"""Corner weights: the finitely many weights at which a portfolio's worst gap can occur.
+
+Source: docs/algorithms.md section 3. They are the weight parts of the vertices of
+{(w, t) : w ∈ Δ, t ≥ w·v_p for every member p}.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.spatial import HalfspaceIntersection, QhullError
+
+from palmfolio_palm.pareto import pareto_rows
+from palmfolio_palm.validation import FloatArray, check_values
+
+#: More corners than this, by an estimate, are not enumerated: a few seconds' work.
+MAX_CORNERS = 400_000
+
+#: Up to this `corner_bound` corners are enumerated without estimating how many there are.
+_FEW_CORNERS = 2_000_000
+#: `corner_bound` of the samples that estimate it.
+_SAMPLE_CORNERS = 200_000
+
+_UNEVEN = 1e-4
+_SNAP = 1e-12
+
+
+class CornersUnavailable(RuntimeError):
+    """The corners are too many, or too close to degenerate, to be enumerated."""
+
+
+def corner_weights(members: ArrayLike) -> FloatArray:
+    """Corner weights of a portfolio, (q, d) with Σ = 1, the unit vectors among them.
+
+    Args:
+        members: (k, d) value vectors of the members; any finite values.
+
+    Raises:
+        ValueError: naming `members`.
+        CornersUnavailable: see the class.
+    """
+    return corners_of(check_values(members, "members", shifted=True))
+
+
+def corners_of(members: FloatArray) -> FloatArray:
+    """As `corner_weights`, for values that were checked already."""
+    d = members.shape[1]
+    if d == 1:
+        return np.ones((1, 1))
+    points = members[pareto_rows(members)]
+    # An affine change of t moves no corner; it brings every input to the same scale.
+    points = points - points.mean(axis=0)
+    spread = np.abs(points).max(axis=0)
+    if len(points) == 1 or spread.max() == 0.0:
+        return np.eye(d)
+    scaled = points / spread.max()
+    if d > 2 and _are_too_many(scaled):
+        raise CornersUnavailable(f"{len(points)} members over {d} traits have too many corners")
+    find = _envelope if d == 2 else _intersect
+    corners = find(scaled)
+    if spread[spread > 0.0].min() < _UNEVEN * spread.max():
+        # Rescaling a trait rescales its weight. Corners that hang on a trait of tiny spread are
+        # accurate only in its own scale; a weight that is needless is harmless.
+        own = np.where(spread > 0.0, spread, spread.max()) / spread.max()
+        scaled = find(points / spread.max() / own)
+        scaled = np.where(scaled < _SNAP, 0.0, scaled) / own
+        corners = np.concatenate([corners, scaled / scaled.sum(axis=1, keepdims=True)])
+    return corners
+
+
+def corner_bound(k: int, d: int) -> int:
+    """Upper bound on the number of corners of k members over d traits (upper bound theorem)."""
+    facets = k + d + 1
+    low, high = d // 2, (d - 1) // 2
+    return math.comb(facets - (d + 1) // 2, low) + math.comb(facets - low - 1, high)
+
+
+def _are_too_many(points: FloatArray) -> bool:
+    """Whether the corners are, by an estimate, more than `MAX_CORNERS`.
+
+    `corner_bound` is reached by contrived inputs only: random fronts have up to thousands of times
+    fewer corners. So the corners of two samples are counted, and their growth is continued.
+    """
+    k, d = points.shape
+    if corner_bound(k, d) <= _FEW_CORNERS:
+        return False
+    few = max(m for m in range(2, k + 1) if m == 2 or corner_bound(m, d) <= _SAMPLE_CORNERS)
+    sample = points[np.random.default_rng(0).permutation(k)[:few]]
+    half, whole = (len(_intersect(rows)) for rows in (sample[: few // 2], sample))
+    growth = max(1.0, math.log(whole / half) / math.log(few / (few // 2)))
+    return bool(whole * (k / few) ** growth > MAX_CORNERS)
+
+
+def _envelope(points: FloatArray) -> FloatArray:
+    """Breakpoints of x ↦ max_p x·p_0 + (1 − x)·p_1 for mutually undominated points."""
+    order = np.argsort(points[:, 0])
+    slope = (points[:, 0] - points[:, 1])[order]
+    height = points[order, 1]
+    hull: list[int] = []
+    breaks: list[float] = []
+    for i in range(len(order)):
+        x = -math.inf
+        while hull:
+            j = hull[-1]
+            x = (height[j] - height[i]) / (slope[i] - slope[j])
+            if breaks and x <= breaks[-1]:
+                hull.pop()
+                breaks.pop()
+                continue
+            break
+        if hull:
+            breaks.append(float(x))
+        hull.append(i)
+    inner = np.clip(np.array(breaks), 0.0, 1.0)
+    x_all = np.concatenate([[0.0], inner, [1.0]])
+    return np.column_stack([x_all, 1.0 - x_all])
+
+
+def _intersect(points: FloatArray) -> FloatArray:
+    k, d = points.shape
+    ceiling = 3.0
+    rows = np.zeros((d + k + 1, d + 1))
+    rows[: d - 1, : d - 1] = -np.eye(d - 1)
+    rows[d - 1, : d - 1] = 1.0
+    rows[d - 1, d] = -1.0
+    rows[d : d + k, : d - 1] = points[:, :-1] - points[:, -1:]
+    rows[d : d + k, d - 1] = -1.0
+    rows[d : d + k, d] = points[:, -1]
+    rows[-1, d - 1] = 1.0
+    rows[-1, d] = -ceiling
+    interior = np.full(d, 1.0 / d)
+    interior[-1] = (points.mean(axis=1).max() + ceiling) / 2.0
+    try:
+        vertices = HalfspaceIntersection(rows, interior).intersections
+    except QhullError as error:
+        raise CornersUnavailable("the members are too close to degenerate for Qhull") from error
+    vertices = vertices[np.isfinite(vertices).all(axis=1)]
+    head = vertices[:, : d - 1]
+    weights = np.clip(np.column_stack([head, 1.0 - head.sum(axis=1)]), 0.0, None)
+    weights /= weights.sum(axis=1, keepdims=True)
+    distinct = np.unique(np.round(weights, 14), axis=0)
+    distinct /= distinct.sum(axis=1, keepdims=True)
+    result: FloatArray = np.concatenate([np.eye(d), distinct])
+    return result

@@ -1,0 +1,1 @@
+"""Small sets of policies that serve every user: the searches behind portfolios."""

@@ -1,0 +1,148 @@
+"""Greedy portfolios, certified over the whole simplex (docs/algorithms.md section 4)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from palmfolio_palm.certificates import linear_programs
+from palmfolio_palm.certificates.certificate import Certificate, certificate
+from palmfolio_palm.certificates.corners import CornersUnavailable
+from palmfolio_palm.covers.cover_problem import CoverProblem, starting_demand
+from palmfolio_palm.covers.pruning import drop_unneeded
+from palmfolio_palm.covers.set_cover import greedy_columns
+from palmfolio_palm.validation import BoolArray, FloatArray, Infeasible, IntArray, check_weight_rows
+
+_CORNERS_PER_ROUND = 100
+#: Rounds that run the greedy step anew; later rounds only add members, which always ends soon.
+_RESTARTS = 12
+#: Shares of the target that the rounds in between aim at.
+_STRICTER = (0.9, 0.8, 0.7)
+#: Share of the target that new members of later rounds aim at; it saves half of these rounds.
+_ADDING = 0.5
+#: Entries of the coverage rows that one later round may add.
+_ENTRIES = 8_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """A certified portfolio.
+
+    Attributes:
+        indices: (k,) rows of V, increasing.
+        certificate: its exact certificate at the eps and delta asked for.
+        demand: (m, d) weights that the greedy step covered.
+        covered_demand_only: size of the portfolio that covered the first demand, before the
+            certificate was enforced; the paper's step stops there.
+    """
+
+    indices: IntArray
+    certificate: Certificate
+    demand: FloatArray
+    covered_demand_only: int
+
+
+@dataclass(frozen=True, eq=False)
+class Greedy:
+    """Result of `certified_greedy`: columns of the problem; other fields as in `Cover`."""
+
+    members: IntArray
+    demand: FloatArray
+    covered_demand_only: int
+
+
+def greedy_cover(
+    V: ArrayLike,
+    eps: float,
+    delta: float,
+    *,
+    weights: ArrayLike | None = None,
+    time_limit: float = math.inf,
+    allowed: ArrayLike | None = None,
+    shifted: bool = False,
+) -> Cover:
+    """An (eps, delta)-approximate portfolio by greedy set cover, certified for every user.
+
+    Covers the demand greedily, certifies, adds the most violated corner weights to the demand and
+    repeats until the certificate holds; then drops members that are not needed. On m demand
+    points the greedy size is at most 1 + ln m times the smallest possible.
+
+    Args:
+        V: (n, d) value vectors of the candidates, in [0, 1] unless `shifted`.
+        eps: relative loss in [0, 1).
+        delta: additive loss ≥ 0.
+        weights: (m, d) first demand, for example `grid_weights`; default a coarse lattice.
+        time_limit: seconds after which members are only added, until the certificate holds.
+        allowed: indices of the policies that may be chosen; default all.
+        shifted: accept finite values outside [0, 1].
+
+    Raises:
+        ValueError: naming the argument.
+        Infeasible: when the allowed policies cannot cover some weights.
+    """
+    if not time_limit > 0.0:
+        raise ValueError(f"time_limit must be a number > 0, got {time_limit}")
+    deadline = time.monotonic() + time_limit
+    problem = CoverProblem(V, eps, delta, allowed=allowed, shifted=shifted)
+    demand = starting_demand(problem.d)
+    if weights is not None:
+        demand = check_weight_rows(weights, problem.d, "weights")
+    greedy = certified_greedy(problem, demand, lambda: time.monotonic() >= deadline)
+    indices = np.sort(problem.supply[greedy.members])
+    return Cover(
+        indices=indices,
+        certificate=certificate(problem.values, indices, eps, delta, shifted=shifted),
+        demand=greedy.demand,
+        covered_demand_only=greedy.covered_demand_only,
+    )
+
+
+def certified_greedy(
+    problem: CoverProblem, demand: FloatArray, out_of_time: Callable[[], bool] = lambda: False
+) -> Greedy:
+    """Greedy columns that cover the whole simplex.
+
+    None of them is needless, if time allows and the corner weights can be enumerated.
+    """
+    covered = problem.covers(demand)
+    members = greedy_columns(covered)
+    first = len(members)
+    most = max(50, _ENTRIES // len(problem.supply))
+    for attempt in itertools.count():
+        try:
+            violated = problem.violations(members)
+        except CornersUnavailable:
+            members = linear_programs.complete(problem, members, out_of_time)
+            break
+        if len(violated) == 0:
+            break
+        # Greedy anew is best; on a stricter target it leaves fewer gaps between demand weights;
+        # adding members, last, always ends after few rounds.
+        anew = attempt < _RESTARTS + len(_STRICTER) and not out_of_time()
+        added = violated[: max(_CORNERS_PER_ROUND, 5 * len(members)) if anew else most]
+        demand = np.concatenate([demand, added])
+        covered = np.concatenate([covered, problem.covers(added)])
+        if not anew:
+            missing = _stricter_rows(problem, added, _ADDING)
+            members = np.union1d(members, greedy_columns(missing))
+        elif attempt < _RESTARTS:
+            members = greedy_columns(covered)
+        else:
+            share = _STRICTER[attempt - _RESTARTS]
+            members = greedy_columns(_stricter_rows(problem, demand, share))
+    members = drop_unneeded(problem, members, covered, out_of_time)
+    return Greedy(members=members, demand=demand, covered_demand_only=first)
+
+
+def _stricter_rows(problem: CoverProblem, W: FloatArray, share: float) -> BoolArray:
+    """What covers `W` at a share of the target, or at the target where the share is infeasible."""
+    try:
+        return problem.with_target(share * problem.eps, share * problem.delta).covers(W)
+    except Infeasible:
+        return problem.covers(W)

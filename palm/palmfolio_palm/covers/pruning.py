@@ -1,0 +1,95 @@
+"""Members of a certified cover that it does not need.
+
+Without a member, users change only where it was the best one, and there they go to its neighbours:
+those that are as good as it at some corner weight. So a drop is certified on the corner weights of
+the neighbours alone, a few dozen instead of all members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from palmfolio_palm.certificates.corners import CornersUnavailable, corners_of
+from palmfolio_palm.covers.cover_problem import CoverProblem
+from palmfolio_palm.validation import TOLERANCE, BoolArray, FloatArray, IntArray
+
+#: Members within this of the best at a corner weight count as tied there.
+_TIED = 1e-7
+_BLOCK_ENTRIES = 4_000_000
+
+
+def drop_unneeded(
+    problem: CoverProblem,
+    members: IntArray,
+    covered: BoolArray,
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> IntArray:
+    """An inclusion-minimal cover of the simplex inside the cover `members`.
+
+    Fewer members are dropped when time runs out or corner weights cannot be enumerated.
+
+    `covered` holds the rows of any demand: a member that alone covers one of them is needed.
+    """
+    try:
+        kept = _drop(problem, members, covered, out_of_time)
+        # Neighbours are found by a tolerance, so what is left is certified as a whole.
+        holds = len(kept) == len(members) or len(problem.violations(kept)) == 0
+    except CornersUnavailable:
+        return members
+    return kept if holds else members
+
+
+def _drop(
+    problem: CoverProblem,
+    members: IntArray,
+    covered: BoolArray,
+    out_of_time: Callable[[], bool],
+) -> IntArray:
+    table = covered[:, members]
+    count = table.sum(axis=1)
+    is_kept = np.ones(len(members), dtype=bool)
+    near: BoolArray | None = None
+    for place in range(len(members))[::-1]:
+        if out_of_time() or is_kept.sum() == 1:
+            break
+        column = table[:, place]
+        if (column & (count == 1)).any():
+            continue
+        if near is None:
+            near = _neighbours(problem.columns[members])
+        is_kept[place] = False
+        around = np.flatnonzero(near[place] & is_kept)
+        if _is_needed(problem, members[place], members[around], members[is_kept]):
+            is_kept[place] = True
+            continue
+        count = count - column
+        # Those around a member that is gone may have become neighbours.
+        near[np.ix_(around, around)] = True
+    return members[is_kept]
+
+
+def _neighbours(rows: FloatArray) -> BoolArray:
+    """(k, k) which members are tied for the best at some corner weight."""
+    k = len(rows)
+    W = corners_of(rows)
+    near = np.zeros((k, k))
+    block = max(1, _BLOCK_ENTRIES // k)
+    for i in range(0, len(W), block):
+        utility = W[i : i + block] @ rows.T
+        tied = (utility >= utility.max(axis=1, keepdims=True) - _TIED).astype(np.float64)
+        near += tied.T @ tied
+    is_near: BoolArray = near > 0.0
+    return is_near
+
+
+def _is_needed(problem: CoverProblem, member: np.intp, around: IntArray, rest: IntArray) -> bool:
+    """Whether the columns `rest` leave weights uncovered where `member` was best."""
+    if len(around) == 0:
+        # Nowhere best, as far as the corner weights tell.
+        return len(problem.violations(rest)) > 0
+    W = corners_of(problem.columns[around])
+    reached = (W @ problem.columns[around].T).max(axis=1)
+    W = W[W @ problem.columns[member] >= reached - _TIED]
+    return len(W) > 0 and bool((problem.excess(rest, W) > TOLERANCE).any())

@@ -1,0 +1,59 @@
+"""Filters that keep the policies which can matter."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from palmfolio_palm.validation import BoolArray, FloatArray, IntArray, check_values
+
+_BLOCK = 256
+
+
+def pareto(V: ArrayLike) -> IntArray:
+    """Indices, increasing, of the rows of `V` (n, d) that no other row dominates.
+
+    A row dominates another when it is at least as large everywhere and larger somewhere. Of equal
+    rows only the first is kept.
+
+    Raises:
+        ValueError: naming `V`; values outside [0, 1] are allowed.
+    """
+    return pareto_rows(check_values(V, shifted=True))
+
+
+def pareto_rows(values: FloatArray) -> IntArray:
+    """As `pareto`, for values that were checked already."""
+    n = len(values)
+    # A dominating row has the larger sum in exact arithmetic; the lexicographic order that
+    # follows the sum keeps the claim true when rounding ties two sums.
+    keys = (np.arange(n), *(-values.T), -values.sum(axis=1))
+    order = np.lexsort(keys)
+    kept = np.empty((0, values.shape[1]))
+    kept_indices: list[IntArray] = []
+    for start in range(0, n, _BLOCK):
+        block = order[start : start + _BLOCK]
+        block = block[~_covered(values[block], kept)]
+        rows = values[block]
+        within = (rows[None, :, :] >= rows[:, None, :]).all(axis=2)
+        equal = within & within.T
+        later = np.tri(len(block), k=-1, dtype=bool)
+        block = block[~((within & ~equal) | (equal & later)).any(axis=1)]
+        kept = np.concatenate([kept, values[block]])
+        kept_indices.append(block)
+    return np.sort(np.concatenate(kept_indices)).astype(np.intp)
+
+
+def _covered(rows: FloatArray, kept: FloatArray) -> BoolArray:
+    """Which rows are matched or dominated by one of `kept`."""
+    covered = np.zeros(len(rows), dtype=bool)
+    for start in range(0, len(kept), 2048):
+        block = kept[start : start + 2048]
+        open_rows = np.flatnonzero(~covered)
+        if open_rows.size == 0:
+            break
+        above = np.ones((open_rows.size, len(block)), dtype=bool)
+        for axis in range(rows.shape[1]):
+            above &= block[None, :, axis] >= rows[open_rows, axis, None]
+        covered[open_rows] = above.any(axis=1)
+    return covered

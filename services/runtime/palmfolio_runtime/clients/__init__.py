@@ -1,0 +1,1 @@
+"""Clients of the scorer and the trainer, for the services that call them."""

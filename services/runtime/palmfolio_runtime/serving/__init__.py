@@ -1,0 +1,1 @@
+"""What runs a service: the server, what surrounds each call, metrics."""

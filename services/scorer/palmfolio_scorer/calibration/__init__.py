@@ -1,0 +1,1 @@
+"""Normalisation of rewards: functions, their fitting, the Calibrate call."""

@@ -1,0 +1,93 @@
+"""`Calibrate`: scores the samples, fits, stores."""
+
+import asyncio
+
+import numpy as np
+
+from palmfolio.v1 import errors_pb2, scorer_pb2
+from palmfolio_runtime.digest import digest
+from palmfolio_runtime.errors import already_exists, failed_precondition, invalid_argument
+from palmfolio_runtime.names import check_request_id
+from palmfolio_scorer.calibration.fitting import FITS, MIN_SAMPLES, CalibrationError
+from palmfolio_scorer.lifecycle import Scoring
+from palmfolio_scorer.protocol.replies import trait_message
+from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.traitset import ServedTrait
+
+_METHODS = scorer_pb2.CalibrationMethod
+
+
+async def calibrate(
+    scoring: Scoring, served: ServedTrait, request: scorer_pb2.CalibrateRequest
+) -> scorer_pb2.CalibrateResponse:
+    """Fits the trait's normalisation to the request's samples.
+
+    Raises:
+        ServiceError: a field is wrong, the request id was used for another body, the trait cannot
+            be scored, too few samples can, or nothing can be stored.
+        QueueFullError: there is no room now.
+    """
+    method = _METHODS.Name(request.method).removeprefix("CALIBRATION_METHOD_")
+    if method not in FITS:
+        raise invalid_argument(("method", f"is required: one of {', '.join(sorted(FITS))}"))
+    if not 0 <= request.tail < 0.5:
+        raise invalid_argument(("tail", f"{request.tail:g} is not in [0, 0.5)"))
+    body = _body_digest(request)
+    if not request.validate_only:
+        _check_repeatable(scoring, request.request_id, body)
+    if served.failure:
+        raise failed_precondition(
+            errors_pb2.ERROR_REASON_RESOURCE_NOT_READY, f"{served.name}: {served.failure}"
+        )
+    samples = [Sample(s.prompt, s.response, s.reference) for s in request.samples]
+    table = await scoring.engine.score(samples, [served])
+    raw = table.raw[~np.isnan(table.raw[:, 0]), 0]
+    if len(raw) < MIN_SAMPLES:
+        causes = {failure.message for failure in table.failures.values()}
+        raise failed_precondition(
+            errors_pb2.ERROR_REASON_SCORING_FAILED,
+            f"{len(raw)} of {len(samples)} samples could be scored, {MIN_SAMPLES} are needed: "
+            + "; ".join(sorted(causes)[:3]),
+        )
+    try:
+        fitted = FITS[method](raw, falls=served.normalisation.falls(), tail=request.tail)
+    except CalibrationError as error:
+        raise invalid_argument(("samples", str(error))) from error
+    previous = served.version
+    reply = trait_message(served)
+    reply.version = served.version_with(fitted)
+    reply.normalisation = fitted.describe()
+    if not request.validate_only and scoring.calibrations is not None:
+        await asyncio.to_thread(
+            scoring.calibrations.save,
+            *(served.name, served.raw_identity, fitted, request.request_id, body),
+        )
+        scoring.recalibrate()
+    return scorer_pb2.CalibrateResponse(
+        trait=reply,
+        previous_version=previous,
+        scored_samples=len(raw),
+        raw_quantiles=np.quantile(raw, [0, 0.25, 0.5, 0.75, 1]).tolist(),
+    )
+
+
+def _check_repeatable(scoring: Scoring, request_id: str, body: str) -> None:
+    if scoring.calibrations is None:
+        raise failed_precondition(
+            errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
+            "the scorer has no `state_dir` to keep calibrations in: set it in its configuration",
+        )
+    known = scoring.calibrations.request(check_request_id(request_id))
+    if known is not None and known != body:
+        raise already_exists(
+            f"requests/{request_id}",
+            f"request_id {request_id!r} was used with another body",
+            errors_pb2.ERROR_REASON_REQUEST_ID_REUSED,
+        )
+
+
+def _body_digest(request: scorer_pb2.CalibrateRequest) -> str:
+    body = scorer_pb2.CalibrateRequest()
+    body.CopyFrom(request)
+    body.ClearField("request_id")
+    return digest(body.SerializeToString(deterministic=True).hex())

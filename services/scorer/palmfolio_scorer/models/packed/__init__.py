@@ -1,0 +1,1 @@
+"""Models without padding: the sequences of a batch in one row."""

@@ -1,0 +1,1 @@
+"""Between protocol messages and the scorer's own values."""

@@ -1,0 +1,226 @@
+"""The action that decides whether a strategy wants further trainings, and which."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio_palm import CornersUnavailable, exploration
+from palmfolio_palm.exploration import Refutation, Trained
+from palmfolio_palm.validation import FloatArray
+from palmfolio_selector.builds.actions.values import read_values, rewards_by_prompt
+from palmfolio_selector.builds.context import BuildContext
+from palmfolio_selector.builds.events import Happening
+from palmfolio_selector.domain import strategies
+from palmfolio_selector.messages.certificates import Values
+from palmfolio_selector.store import portfolios
+from palmfolio_selector.store.tables import TrainingRow, TrainingState
+
+# Added to the seed of a training that is repeated from the base model, which would otherwise be
+# the same training again.
+_OTHER_SEED = 1_000_003
+
+
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """The trainings of a build so far, and what they reached.
+
+    Attributes:
+        values: of every candidate.
+        rows: the trainings that have a policy, one for each of the trained weights.
+        trained: the same as arrays.
+        X: rewards by prompt; None when they are too many to be read.
+        tried: (t, d) weights of every training, failed ones too.
+        count: trainings that were wanted so far.
+    """
+
+    values: Values
+    rows: tuple[TrainingRow, ...]
+    trained: Trained
+    X: FloatArray | None
+    tried: FloatArray
+    count: int
+
+    @property
+    def regularised(self) -> bool:
+        """Whether a training was held back by a KL penalty.
+
+        It then maximised w·v − β·KL: its policy may be far from the best at its weights, and what
+        it reached bounds nothing (docs/algorithms.md section 5).
+        """
+        settings = (trainer_pb2.GrpoConfig.FromString(row.grpo) for row in self.rows)
+        return any(grpo.kl_coefficient > 0.0 for grpo in settings)
+
+    @property
+    def refutations(self) -> list[Refutation]:
+        """The trainings that missed their aim."""
+        return exploration.refute(self.trained, self.X)
+
+
+async def explore(context: BuildContext) -> None:
+    """Notes the next trainings, or that no more are wanted."""
+    so_far = await context.tools.database.run(read, context)
+    if so_far is None:
+        wanted: list[TrainingRow] = []
+        message = "no training has a policy"
+    else:
+        loop = asyncio.get_running_loop()
+        wanted, message = await loop.run_in_executor(
+            context.tools.mathematics, _next, context, so_far
+        )
+
+    def store(session: Session) -> None:
+        session.add_all(wanted)
+        portfolios.get(session, context.portfolio).explored = not wanted
+        context.append(session, Happening(selector_pb2.BUILD_STAGE_SELECTING, message))
+
+    await context.tools.database.run(store)
+    await context.tools.changes.notify()
+
+
+def read(session: Session, context: BuildContext) -> Explored | None:
+    """The trainings so far; None when none has a policy."""
+    values = read_values(session, context)
+    every = portfolios.trainings(session, context.portfolio)
+    place = {name: index for index, name in enumerate(values.names)}
+    ready = [row for row in every if row.state is TrainingState.READY and row.policy in place]
+    if not ready:
+        return None
+    # Of trainings at the same weights the best one stands for all: a repetition repairs the first.
+    best: dict[tuple[float, ...], TrainingRow] = {}
+    for row in ready:
+        key = tuple(_weights(row.weights, values.traits))
+        utility = float(values.V[place[row.policy]] @ key)
+        if key not in best or utility > values.V[place[best[key].policy]] @ key:
+            best[key] = row
+    rows = tuple(best.values())
+    return Explored(
+        values=values,
+        rows=rows,
+        trained=Trained(
+            W=np.array(list(best)),
+            own=[place[row.policy] for row in rows],
+            V=values.V,
+            alpha=context.spec.alpha,
+        ),
+        X=rewards_by_prompt(session, context, values),
+        tried=np.array([_weights(row.weights, values.traits) for row in every]),
+        count=len(every),
+    )
+
+
+def _weights(weights: Mapping[str, float], traits: Sequence[str]) -> list[float]:
+    return [weights.get(trait, 0.0) for trait in traits]
+
+
+def _next(context: BuildContext, so_far: Explored) -> tuple[list[TrainingRow], str]:
+    """The trainings to add, none when it is enough, and what to say."""
+    spec = context.spec
+    room = strategies.max_trainings(spec, context.tools.config.limits) - so_far.count
+    again = _repetitions(context, so_far)[: max(0, room)]
+    if again:
+        return again, f"{len(again)} trainings missed their aim and are repeated"
+    if spec.strategy.WhichOneof("kind") != "adaptive":
+        return [], "every training is evaluated"
+    trained = so_far.trained
+    try:
+        gap = exploration.trainable_gap(trained, trained.V, spec.epsilon)
+    except CornersUnavailable:
+        return [], "there are too many traits and policies to say where training may gain most"
+    known = f"the candidates are within {gap.value:.4g} of everything trainable"
+    if so_far.regularised:
+        known = "with a KL penalty, nothing bounds what could be trained"
+    if room <= 0:
+        return [], f"{known}; the budget of trainings is spent"
+    count = min(room, spec.strategy.adaptive.parallel or 1)
+    rows = exploration.next_weights(trained, spec.epsilon, spec.delta, count, so_far.tried)
+    if not len(rows):
+        met = gap.value <= spec.delta
+        return [], f"{known}" if met else f"{known}; no further training can lower that"
+    wanted = [
+        _row(context, so_far.count + index, strategies.training_at(spec, row))
+        for index, row in enumerate(rows, start=1)
+    ]
+    return wanted, f"{known}; training next at {len(wanted)} weights"
+
+
+def _repetitions(context: BuildContext, so_far: Explored) -> list[TrainingRow]:
+    """Refuted trainings once more, each started from the policy that refuted it."""
+    position_of = {row.policy: row.position for row in so_far.rows}
+    wanted: list[TrainingRow] = []
+    for refutation in so_far.refutations:
+        row = so_far.rows[refutation.training]
+        if _was_repeated(so_far, row):
+            continue
+        start = position_of.get(so_far.values.names[refutation.better], 0)
+        training = selector_pb2.ExplicitTraining(
+            weights=types_pb2.Weights(values=row.weights), initial_training=start
+        )
+        again = _row(context, so_far.count + len(wanted) + 1, training)
+        again.grpo = row.grpo
+        again.seed = None if start else context.spec.seed + _OTHER_SEED
+        wanted.append(again)
+    return wanted
+
+
+def _was_repeated(so_far: Explored, row: TrainingRow) -> bool:
+    """Whether weights were trained at twice already, whatever became of the second training."""
+    weights = _weights(row.weights, so_far.values.traits)
+    return int((np.abs(so_far.tried - weights).max(axis=1) == 0).sum()) > 1
+
+
+def _row(
+    context: BuildContext, position: int, training: selector_pb2.ExplicitTraining
+) -> TrainingRow:
+    full = strategies.with_settings(context.spec, training)
+    return TrainingRow(
+        portfolio=context.portfolio,
+        position=position,
+        weights=dict(full.weights.values),
+        initial=full.initial_training,
+        grpo=full.grpo.SerializeToString(deterministic=True),
+        state=TrainingState.WANTED,
+        operation="",
+        last_event=0,
+        policy="",
+    )
+
+
+def trainable_bound(
+    context: BuildContext, so_far: Explored, members: FloatArray
+) -> selector_pb2.TrainableBound | None:
+    """How far a portfolio is from everything that could be trained.
+
+    None when there are too many traits and policies to say, or a KL penalty voids the bound.
+    """
+    if so_far.regularised:
+        return None
+    spec, values = context.spec, so_far.values
+    try:
+        gap = exploration.trainable_gap(so_far.trained, members, spec.epsilon)
+        everyone = exploration.trainable_gap(so_far.trained, values.V, spec.epsilon)
+    except CornersUnavailable:
+        return None
+    traits = values.traits
+    return selector_pb2.TrainableBound(
+        gap=gap.value,
+        worst_weights=types_pb2.Weights(
+            values=dict(zip(traits, map(float, gap.weights), strict=True))
+        ),
+        alpha=spec.alpha,
+        trainings=len(so_far.rows),
+        target_met=gap.value <= spec.delta,
+        candidates_gap=everyone.value,
+        refutations=[
+            selector_pb2.Refutation(
+                policy=so_far.rows[one.training].policy,
+                better_policy=values.names[one.better],
+                weights=types_pb2.Weights(values=so_far.rows[one.training].weights),
+                shortfall=one.shortfall,
+            )
+            for one in so_far.refutations
+        ],
+    )

@@ -1,0 +1,216 @@
+"""The actions that have policies trained."""
+
+from collections.abc import Mapping
+
+from google.longrunning import operations_pb2
+from google.rpc import status_pb2
+from sqlalchemy.orm import Session
+
+from palmfolio.v1 import errors_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio_runtime.clients.services import CallRejected, DependencyDown
+from palmfolio_runtime.errors import ServiceError, failed_precondition, invalid_argument
+from palmfolio_selector.builds.context import BuildContext, BuildFailed
+from palmfolio_selector.builds.events import Happening
+from palmfolio_selector.store import policies, portfolios, prompt_sets
+from palmfolio_selector.store.tables import TrainingRow, TrainingState
+
+_TRAINING = selector_pb2.BUILD_STAGE_TRAINING
+
+
+async def prepare(context: BuildContext) -> None:
+    """Fixes the versions of the traits and the policy of the base model."""
+    spec = context.spec
+    traits = await context.tools.scorer.traits()
+    context.answered("scorer")
+    unknown = [trait for trait in spec.traits if trait not in traits]
+    if unknown:
+        raise BuildFailed(unknown_traits(unknown, list(traits)).to_status())
+    failures = [f"{name}: {traits[name].failure}" for name in spec.traits if traits[name].failure]
+    if failures:
+        message = "cannot score trait " + "; ".join(failures)
+        raise DependencyDown("scorer", status_pb2.Status(message=message))
+    bases = await context.tools.trainer.base_models()
+    if spec.base_model not in bases:
+        raise BuildFailed(unknown_base_model(spec.base_model, list(bases)).to_status())
+    policy = await context.tools.trainer.policy(bases[spec.base_model].policy)
+    context.answered("trainer")
+
+    def store(session: Session) -> None:
+        row = portfolios.get(session, context.portfolio)
+        row.trait_versions = {name: traits[name].version for name in spec.traits}
+        row.base_policy = policies.remember(session, policy).name
+
+    await context.tools.database.run(store)
+
+
+def unknown_traits(unknown: list[str], known: list[str]) -> ServiceError:
+    """INVALID_ARGUMENT for traits that the scorer does not have."""
+    hint = f"unknown trait; known traits: {', '.join(sorted(known))}"
+    return invalid_argument(*((f"spec.traits[{trait}]", hint) for trait in unknown))
+
+
+def unknown_base_model(name: str, known: list[str]) -> ServiceError:
+    """INVALID_ARGUMENT for a base model that the trainer does not have."""
+    hint = f"unknown base model {name!r}; known: {', '.join(sorted(known))}"
+    return invalid_argument(("spec.base_model", hint))
+
+
+async def submit(context: BuildContext, position: int) -> None:
+    """Asks the trainer for a policy, which it may have already."""
+    request = await context.tools.database.run(_request, context, position)
+    try:
+        operation = await context.tools.trainer.train(request)
+    except CallRejected as error:
+        await fail(context, position, error.status)
+        return
+    context.answered("trainer")
+    if operation.done:
+        await _finish(context, position, operation)
+        return
+    total = len(context.facts.trainings) if context.facts else 0
+    described = _described(request.spec.weights.values)
+
+    def store(session: Session) -> None:
+        row = portfolios.training(session, context.portfolio, position)
+        row.operation = operation.name
+        row.state = TrainingState.RUNNING
+        context.append(
+            session,
+            Happening(_TRAINING, f"training {position} of {total} is asked for: {described}"),
+        )
+
+    await context.tools.database.run(store)
+    await context.tools.changes.notify()
+
+
+def _described(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{trait} {weight:.3g}" for trait, weight in sorted(weights.items()))
+
+
+def _request(
+    session: Session, context: BuildContext, position: int
+) -> trainer_pb2.TrainPolicyRequest:
+    spec = context.spec
+    row = portfolios.training(session, context.portfolio, position)
+    portfolio = portfolios.get(session, context.portfolio)
+    prompt_set = spec.training_prompt_set.removeprefix("promptSets/")
+    initial = ""
+    if row.initial:
+        initial = portfolios.training(session, context.portfolio, row.initial).policy
+    return trainer_pb2.TrainPolicyRequest(
+        # A later build of the portfolio has another operation, so it trains again what failed.
+        request_id=f"{context.operation}-{position}",
+        spec=trainer_pb2.PolicySpec(
+            base_model=spec.base_model,
+            weights=types_pb2.Weights(values=row.weights),
+            prompts=[text for _, text in prompt_sets.prompts_of(session, prompt_set)],
+            trait_versions=portfolio.trait_versions,
+            seed=spec.seed if row.seed is None else row.seed,
+            initial_policy=initial,
+            grpo=trainer_pb2.GrpoConfig.FromString(row.grpo),
+        ),
+    )
+
+
+async def follow(context: BuildContext, position: int) -> None:
+    """Passes on a training's events until it is done, and notes how it ended."""
+    row = await context.tools.database.run(portfolios.training, context.portfolio, position)
+    trainer = context.tools.trainer
+    try:
+        async for event in trainer.watch(row.operation, row.last_event):
+            context.answered("trainer")
+            await context.tools.database.run(_pass_on, context, position, event)
+            await context.tools.changes.notify()
+        operation = await trainer.operation(row.operation)
+    except CallRejected as error:
+        await fail(context, position, error.status)
+        return
+    if not operation.done:
+        # The trainer ended the stream early, as one that shuts down does.
+        raise DependencyDown("trainer", status_pb2.Status(message="ended the stream of events"))
+    await _finish(context, position, operation)
+
+
+def _pass_on(
+    session: Session, context: BuildContext, position: int, event: trainer_pb2.TrainingEvent
+) -> None:
+    row = portfolios.training(session, context.portfolio, position)
+    row.last_event = event.number
+    progress = event.progress
+    context.append(
+        session,
+        Happening(
+            _TRAINING,
+            f"training {position}: {event.message or progress.stage}",
+            done=progress.step,
+            total=progress.steps,
+            reward_means=dict(progress.reward_means),
+        ),
+    )
+
+
+async def _finish(
+    context: BuildContext, position: int, operation: operations_pb2.Operation
+) -> None:
+    if operation.HasField("error"):
+        await fail(context, position, operation.error)
+        return
+    policy = trainer_pb2.Policy()
+    operation.response.Unpack(policy)
+
+    def store(session: Session) -> None:
+        row = portfolios.training(session, context.portfolio, position)
+        row.operation = operation.name
+        row.state = TrainingState.READY
+        row.policy = policies.remember(session, policy).name
+        context.append(
+            session,
+            Happening(_TRAINING, f"training {position} is done", policy=policy.name),
+        )
+
+    await context.tools.database.run(store)
+    await context.tools.changes.notify()
+
+
+async def fail(context: BuildContext, position: int, status: status_pb2.Status) -> None:
+    """Notes that a training failed; the build goes on without it."""
+
+    def store(session: Session) -> None:
+        row = portfolios.training(session, context.portfolio, position)
+        portfolios.fail_training(row, status)
+        context.append(
+            session, Happening(_TRAINING, f"training {position} failed: {status.message}")
+        )
+
+    await context.tools.database.run(store)
+    await context.tools.changes.notify()
+
+
+async def forgo(context: BuildContext, position: int) -> None:
+    """Gives up a training whose starting point failed."""
+
+    def initial(session: Session) -> TrainingRow:
+        row = portfolios.training(session, context.portfolio, position)
+        return portfolios.training(session, context.portfolio, row.initial)
+
+    start = await context.tools.database.run(initial)
+    error = failed_precondition(
+        errors_pb2.ERROR_REASON_TRAINING_FAILED,
+        f"training {start.position}, from which this one starts, failed",
+    )
+    await fail(context, position, error.to_status())
+
+
+async def release(context: BuildContext) -> None:
+    """Cancels the trainings of a build that ends early, unless another build waits for them."""
+
+    def running(session: Session) -> list[str]:
+        elsewhere = portfolios.trainings_wanted_elsewhere(session, context.portfolio)
+        return [
+            row.operation
+            for row in portfolios.trainings(session, context.portfolio)
+            if row.state is TrainingState.RUNNING and row.operation not in elsewhere
+        ]
+
+    for operation in await context.tools.database.run(running):
+        await context.tools.trainer.cancel(operation)

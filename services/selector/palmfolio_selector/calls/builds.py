@@ -1,0 +1,80 @@
+"""Calls that build portfolios."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from google.longrunning import operations_pb2
+from sqlalchemy.orm import Session
+
+from palmfolio.v1 import selector_pb2
+from palmfolio_runtime import names, operations
+from palmfolio_runtime.clients.services import CallError
+from palmfolio_runtime.serving.rpc_types import Context
+from palmfolio_selector.builds import estimate, runner
+from palmfolio_selector.builds.actions.train import unknown_base_model, unknown_traits
+from palmfolio_selector.calls.base import Calls
+from palmfolio_selector.domain import strategies
+from palmfolio_selector.domain.spec import canonical_spec
+
+# Checking names with the other services is a courtesy: a build does it again, and waits for them.
+_CHECK_SECONDS = 2.0
+
+
+class BuildCalls(Calls):
+    """`BuildPortfolio`, `WatchBuild`, `PlanPortfolio`."""
+
+    async def BuildPortfolio(
+        self, request: selector_pb2.BuildPortfolioRequest, context: Context
+    ) -> operations_pb2.Operation:
+        """Starts a build, or returns or resumes the one that there is."""
+        self._state.check_ready()
+        names.check_request_id(request.request_id)
+        names.check_chosen_id(request.portfolio_id, "portfolio_id")
+        limits = self._tools.config.limits
+        spec = canonical_spec(request.spec, limits)
+        strategies.check_budget(spec, limits)
+        await self._check_names(spec)
+        most = strategies.max_trainings(spec, limits)
+        row, is_new = await self._change(runner.begin, request, spec, most)
+        if is_new:
+            self._builds.launch(row)
+        return operations.to_proto(row)
+
+    async def _check_names(self, spec: selector_pb2.PortfolioSpec) -> None:
+        """Fails at once for names that the other services do not know, if they answer now."""
+        with contextlib.suppress(CallError, TimeoutError):
+            async with asyncio.timeout(_CHECK_SECONDS):
+                traits = await self._tools.scorer.traits()
+            unknown = [trait for trait in spec.traits if trait not in traits]
+            if unknown:
+                raise unknown_traits(unknown, list(traits))
+        with contextlib.suppress(CallError, TimeoutError):
+            async with asyncio.timeout(_CHECK_SECONDS):
+                bases = await self._tools.trainer.base_models()
+            if spec.base_model not in bases:
+                raise unknown_base_model(spec.base_model, list(bases))
+
+    async def WatchBuild(
+        self, request: selector_pb2.WatchBuildRequest, context: Context
+    ) -> AsyncIterator[selector_pb2.BuildEvent]:
+        """The events of a build, until it is done."""
+        self._state.check_ready()
+        async for payload in operations.watch(
+            self._database, self._tools.changes, request.operation, request.after_event
+        ):
+            yield selector_pb2.BuildEvent.FromString(payload)
+
+    async def PlanPortfolio(
+        self, request: selector_pb2.PlanPortfolioRequest, context: Context
+    ) -> selector_pb2.PlanPortfolioResponse:
+        """What a build would train and could guarantee."""
+        self._state.check_ready()
+        limits = self._tools.config.limits
+        spec = canonical_spec(request.spec, limits)
+        await self._check_names(spec)
+
+        def plan(session: Session) -> selector_pb2.PlanPortfolioResponse:
+            return estimate.plan(session, spec, limits)
+
+        return await self._database.run(plan)

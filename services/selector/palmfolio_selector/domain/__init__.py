@@ -1,0 +1,1 @@
+"""What calls, builds and the store share: specs, strategies, measurements."""

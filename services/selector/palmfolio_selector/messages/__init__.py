@@ -1,0 +1,1 @@
+"""Rows and results as protocol messages."""

@@ -1,0 +1,131 @@
+"""Rows as the protocol's resources."""
+
+from google.protobuf import timestamp_pb2
+from google.rpc import status_pb2
+from sqlalchemy.orm import Session
+
+from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio_selector.builds import state
+from palmfolio_selector.messages import certificates
+from palmfolio_selector.messages.certificates import Found, Values
+from palmfolio_selector.store import evaluations, policies, portfolios, prompt_sets
+from palmfolio_selector.store.portfolios import ChosenFrom
+from palmfolio_selector.store.tables import (
+    PortfolioRow,
+    PortfolioState,
+    PromptSetRow,
+    TrainingState,
+)
+
+_STATES = {
+    PortfolioState.BUILDING: selector_pb2.PORTFOLIO_STATE_BUILDING,
+    PortfolioState.READY: selector_pb2.PORTFOLIO_STATE_READY,
+    PortfolioState.FAILED: selector_pb2.PORTFOLIO_STATE_FAILED,
+}
+# Prompts whose answers are shown with a portfolio.
+_ANSWERS = 4
+# More would not fit into a message.
+MAX_CANDIDATES_SHOWN = 5000
+
+
+def timestamp(seconds: float) -> timestamp_pb2.Timestamp:
+    """Seconds since the epoch as a timestamp."""
+    stamp = timestamp_pb2.Timestamp()
+    stamp.FromMicroseconds(round(seconds * 1_000_000))
+    return stamp
+
+
+def prompt_set(session: Session, row: PromptSetRow) -> types_pb2.PromptSet:
+    """A prompt set."""
+    return types_pb2.PromptSet(
+        name=f"promptSets/{row.id}",
+        prompts=[text for _, text in prompt_sets.prompts_of(session, row.id)],
+        display_name=row.display_name,
+        create_time=timestamp(row.created),
+    )
+
+
+def portfolio(
+    session: Session, row: PortfolioRow, *, answers: bool = True
+) -> selector_pb2.Portfolio:
+    """A portfolio; `answers` says whether sample answers are to be shown."""
+    message = selector_pb2.Portfolio()
+    if row.state is PortfolioState.READY and row.result is not None:
+        message.ParseFromString(row.result)
+    message.name = f"portfolios/{row.id}"
+    message.spec.CopyFrom(state.spec_of(row))
+    message.state = _STATES[row.state]
+    message.create_time.CopyFrom(timestamp(row.created))
+    if row.operation:
+        message.operation = f"operations/{row.operation}"
+    if row.error is not None:
+        message.error.ParseFromString(row.error)
+    message.trait_versions.update(row.trait_versions or {})
+    message.source = row.source
+    message.failed_trainings.extend(_failed_trainings(session, row))
+    if row.state is PortfolioState.READY:
+        chosen_from = portfolios.candidates(session, row.id)
+        message.candidates.extend(_candidate(one) for one in chosen_from[:MAX_CANDIDATES_SHOWN])
+        if answers:
+            message.sample_answers.extend(_answers(session, row, chosen_from))
+    return message
+
+
+def unsaved(
+    session: Session, spec: selector_pb2.PortfolioSpec, found: Found, values: Values
+) -> selector_pb2.Portfolio:
+    """A portfolio that is not stored."""
+    message = certificates.result(found, values)
+    message.spec.CopyFrom(spec)
+    message.state = selector_pb2.PORTFOLIO_STATE_READY
+    shown = certificates.order(found.chosen, values)[:MAX_CANDIDATES_SHOWN]
+    known = policies.by_name(session, [values.names[index] for index in shown])
+    members = set(map(int, found.chosen.members))
+    message.candidates.extend(
+        _candidate(
+            ChosenFrom(
+                known[values.names[index]], index in members, certificates.value_of(values, index)
+            )
+        )
+        for index in shown
+    )
+    return message
+
+
+def _candidate(one: ChosenFrom) -> selector_pb2.Candidate:
+    weights = one.policy.weights
+    return selector_pb2.Candidate(
+        policy=one.policy.name,
+        weights=None if weights is None else types_pb2.Weights(values=weights),
+        value=one.value,
+        adapter=one.policy.adapter,
+        selected=one.selected,
+        is_base_model=one.policy.is_base_model,
+    )
+
+
+def _failed_trainings(session: Session, row: PortfolioRow) -> list[selector_pb2.FailedTraining]:
+    return [
+        selector_pb2.FailedTraining(
+            weights=types_pb2.Weights(values=training.weights),
+            error=status_pb2.Status.FromString(training.error or b""),
+        )
+        for training in portfolios.trainings(session, row.id)
+        if training.state is TrainingState.FAILED
+    ]
+
+
+def _answers(
+    session: Session, row: PortfolioRow, chosen_from: list[ChosenFrom]
+) -> list[selector_pb2.SampleAnswer]:
+    how = state.measurement(session, row)
+    return [
+        selector_pb2.SampleAnswer(
+            policy=one.policy.name, prompt=prompt, response=response, rewards=rewards
+        )
+        for one in chosen_from
+        if one.selected
+        for prompt, response, rewards in evaluations.answers(
+            session, how, one.policy.name, _ANSWERS
+        )
+    ]

@@ -1,0 +1,281 @@
+"""What a selection chooses from: a `CandidateSet` read from the database."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import distinct, func, select
+from sqlalchemy.orm import Session
+
+from palmfolio.v1 import errors_pb2, selector_pb2
+from palmfolio_palm.validation import FloatArray
+from palmfolio_runtime import names
+from palmfolio_runtime.errors import failed_precondition, invalid_argument
+from palmfolio_runtime.limits import Limits
+from palmfolio_selector.builds import state
+from palmfolio_selector.domain.spec import (
+    full_sampling,
+    sampling_settings,
+    sampling_violations,
+    source_settings,
+)
+from palmfolio_selector.messages.certificates import Values
+from palmfolio_selector.store import evaluations, portfolios, prompt_sets
+from palmfolio_selector.store import values as stored_values
+from palmfolio_selector.store.evaluations import Measurement
+from palmfolio_selector.store.tables import (
+    EvaluationRow,
+    PolicyRow,
+    PortfolioState,
+    PromptSetMemberRow,
+    TraitRow,
+)
+from palmfolio_selector.store.values import Mean
+
+_NO_VERSIONS = "no evaluations of this trait are stored; import some, or build a portfolio"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Measured policies and where their values come from.
+
+    Attributes:
+        members: rows of the portfolio's members; empty for stored evaluations.
+        incomplete: policies that lack evaluations, and so are no candidates.
+        how: the measurement behind the values.
+        spec: what is known of how they came about, for a portfolio that is selected from them.
+        versions: of the traits.
+        source: of imported evaluations; empty otherwise.
+    """
+
+    values: Values
+    members: tuple[int, ...]
+    incomplete: tuple[str, ...]
+    how: Measurement
+    spec: selector_pb2.PortfolioSpec
+    versions: Mapping[str, str]
+    source: str
+
+
+def load(
+    session: Session, wanted: selector_pb2.CandidateSet, limits: Limits, field: str = "candidates"
+) -> Candidates:
+    """Reads a candidate set.
+
+    Raises:
+        ServiceError: INVALID_ARGUMENT naming the field; NOT_FOUND for an unknown portfolio or
+            prompt set; FAILED_PRECONDITION for a portfolio that is not ready and for policies
+            that lack evaluations.
+    """
+    kind = wanted.WhichOneof("kind")
+    if kind == "portfolio":
+        return _of_portfolio(session, names.parse(wanted.portfolio, "portfolios", field))
+    if kind == "evaluations":
+        return _of_evaluations(session, wanted.evaluations, limits, f"{field}.evaluations")
+    raise invalid_argument((field, "is required: a portfolio, or stored evaluations"))
+
+
+def rewards_by_prompt(session: Session, candidates: Candidates) -> FloatArray:
+    """Mean rewards (n, N, d) of the candidates on the prompts that all have rewards for."""
+    return stored_values.by_prompt(session, candidates.how, candidates.values.names)
+
+
+def _of_portfolio(session: Session, identifier: str) -> Candidates:
+    row = portfolios.get(session, identifier)
+    if row.state is not PortfolioState.READY:
+        raise failed_precondition(
+            errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
+            f"portfolios/{identifier} is {row.state}; it can be used once it is ready",
+        )
+    spec = state.spec_of(row)
+    chosen_from = portfolios.candidates(session, identifier)
+    traits = tuple(spec.traits)
+    V = np.array([[one.value[trait] for trait in traits] for one in chosen_from])
+    bases = [index for index, one in enumerate(chosen_from) if one.policy.is_base_model]
+    return Candidates(
+        values=Values(
+            names=tuple(one.policy.name for one in chosen_from),
+            traits=traits,
+            V=V,
+            base=bases[0] if bases else None,
+        ),
+        members=tuple(index for index, one in enumerate(chosen_from) if one.selected),
+        incomplete=(),
+        how=state.measurement(session, row),
+        spec=spec,
+        versions=dict(row.trait_versions or {}),
+        source=row.source,
+    )
+
+
+def _of_evaluations(
+    session: Session, wanted: selector_pb2.StoredEvaluations, limits: Limits, field: str
+) -> Candidates:
+    traits = _traits(wanted, limits, field)
+    prompt_set = names.parse(wanted.prompt_set, "promptSets", f"{field}.prompt_set")
+    prompt_sets.get(session, prompt_set)
+    sampling = _sampling_key(session, wanted, field)
+    versions = _versions(session, wanted, traits, sampling, field)
+    how = Measurement(
+        prompt_set=prompt_set,
+        prompts=prompt_sets.distinct_size(session, prompt_set),
+        sampling=sampling,
+        samples=_samples(session, wanted, prompt_set, sampling),
+        traits=evaluations.trait_keys(session, versions),
+    )
+    means = stored_values.means(session, how)
+    complete = [name for name, mean in means.items() if _is_complete(mean, traits)]
+    kept, incomplete = _split(session, wanted, how, complete)
+    if len(kept) > limits.max_policies_per_selection:
+        most = limits.max_policies_per_selection
+        raise invalid_argument(
+            (f"{field}.policies", f"{len(kept)} policies; {most} are allowed at most")
+        )
+    spec = selector_pb2.PortfolioSpec(
+        traits=traits,
+        evaluation_prompt_set=wanted.prompt_set,
+        sampling=full_sampling(wanted.sampling),
+    )
+    spec.sampling.samples_per_prompt = how.samples
+    return Candidates(
+        values=Values(
+            names=tuple(kept),
+            traits=traits,
+            V=np.array([[means[name][trait].value for trait in traits] for name in kept]),
+            base=_base(session, kept),
+        ),
+        members=(),
+        incomplete=tuple(incomplete),
+        how=how,
+        spec=spec,
+        versions=versions,
+        source=wanted.source,
+    )
+
+
+def _traits(wanted: selector_pb2.StoredEvaluations, limits: Limits, field: str) -> tuple[str, ...]:
+    traits = tuple(trait.removeprefix("traits/") for trait in wanted.traits)
+    most = limits.max_traits_per_selection
+    if not 1 <= len(traits) <= most or len(set(traits)) < len(traits) or not all(traits):
+        raise invalid_argument((f"{field}.traits", f"1 to {most} different names are required"))
+    unknown = [trait for trait in wanted.trait_versions if trait not in traits]
+    if unknown:
+        raise invalid_argument(
+            *((f"{field}.trait_versions[{trait}]", "is none of `traits`") for trait in unknown)
+        )
+    return traits
+
+
+def _sampling_key(session: Session, wanted: selector_pb2.StoredEvaluations, field: str) -> int:
+    if wanted.source:
+        source = names.check_chosen_id(wanted.source, f"{field}.source")
+        return evaluations.sampling_key(session, source_settings(source))
+    violations = sampling_violations(wanted.sampling, f"{field}.sampling")
+    if violations:
+        raise invalid_argument(*violations)
+    return evaluations.sampling_key(session, sampling_settings(full_sampling(wanted.sampling)))
+
+
+def _versions(
+    session: Session,
+    wanted: selector_pb2.StoredEvaluations,
+    traits: Sequence[str],
+    sampling: int,
+    field: str,
+) -> dict[str, str]:
+    """The version of each trait: as asked, or the only one that is stored."""
+    query = (
+        select(TraitRow.name, TraitRow.version)
+        .where(
+            TraitRow.name.in_(traits),
+            select(EvaluationRow.trait)
+            .where(EvaluationRow.trait == TraitRow.key, EvaluationRow.sampling == sampling)
+            .exists(),
+        )
+        .order_by(TraitRow.version)
+    )
+    stored: dict[str, list[str]] = {trait: [] for trait in traits}
+    for name, version in session.execute(query):
+        stored[name].append(version)
+    versions: dict[str, str] = {}
+    for position, trait in enumerate(traits):
+        asked = wanted.trait_versions.get(trait)
+        known = stored[trait]
+        if asked is not None and asked in known:
+            versions[trait] = asked
+        elif asked is None and len(known) == 1:
+            versions[trait] = known[0]
+        elif not known:
+            raise invalid_argument((f"{field}.traits[{position}]", f"{trait}: {_NO_VERSIONS}"))
+        else:
+            listed = ", ".join(known)
+            raise invalid_argument(
+                (f"{field}.trait_versions[{trait}]", f"must be one of the stored ones: {listed}")
+            )
+    return versions
+
+
+def _samples(
+    session: Session, wanted: selector_pb2.StoredEvaluations, prompt_set: str, sampling: int
+) -> int:
+    """Samples of each prompt: as asked, or as many as any prompt has."""
+    if wanted.sampling.HasField("samples_per_prompt"):
+        return wanted.sampling.samples_per_prompt
+    largest = session.scalar(
+        select(func.max(EvaluationRow.sample))
+        .join(PromptSetMemberRow, PromptSetMemberRow.prompt == EvaluationRow.prompt)
+        .where(EvaluationRow.sampling == sampling, PromptSetMemberRow.prompt_set == prompt_set)
+    )
+    return (largest or 0) + 1
+
+
+def _is_complete(means: Mapping[str, Mean], traits: Sequence[str]) -> bool:
+    return all(trait in means and not means[trait].failed for trait in traits)
+
+
+def _split(
+    session: Session,
+    wanted: selector_pb2.StoredEvaluations,
+    how: Measurement,
+    complete: Sequence[str],
+) -> tuple[list[str], list[str]]:
+    """The candidates, and the policies that have some evaluations but not all.
+
+    Raises:
+        ServiceError: FAILED_PRECONDITION when a policy that was asked for by name lacks some, or
+            when no policy has all.
+    """
+    if wanted.policies:
+        known = set(complete)
+        missing = [name for name in wanted.policies if name not in known]
+        kept, incomplete = list(dict.fromkeys(wanted.policies)), []
+    else:
+        known = set(complete)
+        kept = list(complete)
+        missing = []
+        incomplete = [name for name in _measured(session, how) if name not in known]
+    if missing or not kept:
+        listed = ", ".join((missing or incomplete)[:5]) or "every policy"
+        raise failed_precondition(
+            errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
+            f"{listed} {'lack' if len(missing or incomplete) > 1 else 'lacks'} rewards: each "
+            f"candidate needs one for each of {how.prompts} prompts, {how.samples} samples and "
+            f"{len(how.traits)} traits",
+        )
+    return kept, incomplete
+
+
+def _measured(session: Session, how: Measurement) -> list[str]:
+    """The policies that have any reward under the measurement."""
+    measured = select(distinct(EvaluationRow.policy)).where(
+        EvaluationRow.sampling == how.sampling,
+        EvaluationRow.trait.in_(how.traits.values()),
+    )
+    query = select(PolicyRow.name).where(PolicyRow.key.in_(measured)).order_by(PolicyRow.key)
+    return list(session.scalars(query))
+
+
+def _base(session: Session, kept: Sequence[str]) -> int | None:
+    query = select(PolicyRow.name).where(PolicyRow.is_base_model)
+    bases = set(session.scalars(query))
+    return next((index for index, name in enumerate(kept) if name in bases), None)

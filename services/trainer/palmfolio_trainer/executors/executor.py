@@ -1,0 +1,164 @@
+"""The contract between the trainer and the place where its jobs run.
+
+An executor is never the source of truth: the database says which attempt of a job is current, and
+an executor that lost a job only costs another attempt.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, TypeAlias
+
+import pydantic
+from pydantic import ConfigDict, Field
+
+from palmfolio_runtime.config import Endpoint
+from palmfolio_runtime.limits import Limits
+from palmfolio_trainer.policies.spec import TrainingSpec
+
+
+class _Message(pydantic.BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Job(_Message):
+    """One attempt at one training: all that its process needs to know."""
+
+    id: str
+    attempt: int
+    spec: TrainingSpec
+    prompts: tuple[str, ...]
+    base_path: str
+    """The base model's folder."""
+    initial_adapter: str | None
+    """The folder of the adapter that training starts from."""
+    folder: Path
+    """The job's own folder: its log, and a folder per attempt."""
+    scorer: Endpoint
+    limits: Limits
+    score_timeout_seconds: float
+    scorer_patience_seconds: float
+
+    @property
+    def log(self) -> Path:
+        """What the job's processes print."""
+        return self.folder / "job.log"
+
+    @property
+    def result(self) -> Path:
+        """The folder of the attempt's sealed adapter."""
+        return self.folder / f"attempt-{self.attempt}"
+
+    @property
+    def partial(self) -> Path:
+        """The folder that becomes `result`."""
+        return self.folder / f"attempt-{self.attempt}.partial"
+
+
+class Progress(_Message):
+    """A job's process says how far it is."""
+
+    kind: Literal["progress"] = "progress"
+    stage: str = "training"
+    step: int = 0
+    steps: int = 0
+    reward_means: dict[str, float] = {}
+    """Mean normalised reward by trait over the last step's completions."""
+    message: str = ""
+
+
+class Succeeded(_Message):
+    """The adapter lies sealed in the job's `result` folder."""
+
+    kind: Literal["succeeded"] = "succeeded"
+
+
+class Failed(_Message):
+    """The training ended with an error that another attempt would meet again."""
+
+    kind: Literal["failed"] = "failed"
+    error: str
+
+
+class NoRoom(_Message):
+    """A volume was full: another attempt may succeed once there is room."""
+
+    kind: Literal["no_room"] = "no_room"
+    error: str
+
+
+class Cancelled(_Message):
+    """The attempt was told to stop, and did."""
+
+    kind: Literal["cancelled"] = "cancelled"
+
+
+class Crashed(_Message):
+    """The attempt's process died without a word."""
+
+    kind: Literal["crashed"] = "crashed"
+    error: str
+
+
+Outcome: TypeAlias = Succeeded | Failed | NoRoom | Cancelled | Crashed
+Event: TypeAlias = Annotated[
+    Progress | Succeeded | Failed | NoRoom | Cancelled | Crashed, Field(discriminator="kind")
+]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened to an attempt since the last report."""
+
+    progress: tuple[Progress, ...] = ()
+    outcome: Outcome | None = None
+    """Set once, when the attempt has ended."""
+
+
+class Executor(Protocol):
+    """Runs attempts, each in a process of its own."""
+
+    async def start(self) -> None:
+        """Takes what running needs."""
+
+    def free_slots(self) -> int:
+        """How many attempts could be submitted now."""
+
+    async def submit(self, job: Job) -> None:
+        """Begins an attempt.
+
+        Raises:
+            RuntimeError: no slot is free.
+        """
+
+    def poll(self, job: str, attempt: int) -> Report:
+        """What happened since the last call. The report that has an outcome is the last one, and
+        frees the attempt's slot.
+
+        Raises:
+            KeyError: the attempt is not here.
+        """
+
+    async def cancel(self, job: str, attempt: int) -> None:
+        """Tells an attempt to stop; `poll` will say when it has. Nothing happens to an unknown
+        one."""
+
+    async def reattach(self, job: str, attempt: int) -> bool:
+        """Whether an attempt that another trainer process submitted runs on, and can be polled."""
+
+    async def close(self) -> None:
+        """Stops every attempt and waits for its end."""
+
+
+__all__ = [
+    "Cancelled",
+    "Crashed",
+    "Event",
+    "Executor",
+    "Failed",
+    "Job",
+    "NoRoom",
+    "Outcome",
+    "Progress",
+    "Report",
+    "Succeeded",
+]

@@ -1,0 +1,203 @@
+"""The process of one training: a job in on standard input, events out on standard output.
+
+It loads its libraries first and then waits for its job, so that it can be started ahead of time.
+It ends when its input ends, because then the trainer that started it is gone.
+"""
+
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from palmfolio_trainer.executors.executor import (
+    Cancelled,
+    Event,
+    Failed,
+    Job,
+    NoRoom,
+    Progress,
+    Succeeded,
+)
+from palmfolio_trainer.jobs.volumes import is_no_room
+from palmfolio_trainer.policies import artifacts
+from palmfolio_trainer.training.methods import registry
+from palmfolio_trainer.training.rewards import ScorerRewards
+
+_READ_BYTES = 2**16
+
+
+class Channel:
+    """Sends events to the trainer over what was standard output.
+
+    Whatever else is printed goes to standard error, hence to the job's log.
+    """
+
+    def __init__(self) -> None:
+        self._descriptor = os.dup(1)
+        os.dup2(2, 1)
+
+    def send(self, event: Event) -> None:
+        """Sends one event; the trainer may be gone, which `Inbox` sees as well."""
+        line = event.model_dump_json().encode() + b"\n"
+        while line:
+            line = line[os.write(self._descriptor, line) :]
+
+
+class Inbox:
+    """Takes the job from standard input, and ends this process group when the input ends."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.Queue[bytes] = queue.Queue()
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def job(self) -> Job:
+        """Waits for the job."""
+        return Job.model_validate_json(self._jobs.get())
+
+    def _read(self) -> None:
+        # Not through sys.stdin, whose lock the interpreter would wait for at its end.
+        received = b""
+        while chunk := os.read(0, _READ_BYTES):
+            received += chunk
+            line, newline, rest = received.partition(b"\n")
+            if newline:
+                self._jobs.put(line)
+                received = rest
+        os.killpg(0, signal.SIGKILL)
+
+
+class StopRequest:
+    """Set by SIGTERM."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._busy = False
+        signal.signal(signal.SIGTERM, self._on_signal)
+
+    def begin(self) -> None:
+        """From now on SIGTERM no longer ends the process at once."""
+        self._busy = True
+
+    def is_set(self) -> bool:
+        """Whether the training is to stop."""
+        return self._event.is_set()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._busy:
+            os._exit(0)
+        self._event.set()
+
+
+class Reporter:
+    """Tells the trainer how far a training is; what is not said anew stays as it was."""
+
+    def __init__(self, channel: Channel, steps: int) -> None:
+        self._channel = channel
+        self._last = Progress(steps=steps)
+
+    def step(self, progress: registry.Progress) -> None:
+        """A step is done."""
+        self._send(step=progress.step, steps=progress.steps, reward_means=dict(progress.rewards))
+
+    def waiting(self, message: str) -> None:
+        """The training waits, and for what."""
+        self._send(message=message)
+
+    def publishing(self) -> None:
+        """The last step is done."""
+        self._send(stage="publishing")
+
+    def _send(self, message: str = "", **changes: object) -> None:
+        self._last = self._last.model_copy(update={"message": message, **changes})
+        self._channel.send(self._last)
+
+
+def train(job: Job, report: Reporter, stop: StopRequest) -> Event:
+    """Trains a job's policy; returns what came of it."""
+    spec = job.spec
+    rewards = ScorerRewards(
+        job.scorer,
+        job.limits,
+        spec.trait_versions,
+        job.score_timeout_seconds,
+        job.scorer_patience_seconds,
+        on_wait=report.waiting,
+        should_stop=stop.is_set,
+    )
+    shutil.rmtree(job.partial, ignore_errors=True)
+    job.partial.mkdir(parents=True)
+    entry = registry.METHODS[spec.method]
+    try:
+        entry.load()(
+            base_path=Path(job.base_path),
+            output_dir=job.partial,
+            prompts=job.prompts,
+            weights=spec.weights,
+            traits=list(spec.trait_versions),
+            reward_function=rewards,
+            config=spec.grpo,
+            seed=spec.seed,
+            initial_adapter=Path(job.initial_adapter) if job.initial_adapter else None,
+            on_progress=report.step,
+            should_stop=stop.is_set,
+        )
+    except registry.TrainingCancelled:
+        return Cancelled()
+    report.publishing()
+    # PEFT adds a model card for its hub.
+    (job.partial / "README.md").unlink(missing_ok=True)
+    artifacts.seal(job.partial)
+    job.partial.rename(job.result)
+    return Succeeded()
+
+
+def main() -> None:
+    """Loads the libraries, takes a job, trains it, reports, and ends."""
+    channel = Channel()
+    inbox = Inbox()
+    stop = StopRequest()
+    registry.preload()
+    job = inbox.job()
+    stop.begin()
+    _redirect(job.log)
+    try:
+        outcome = train(job, Reporter(channel, job.spec.grpo.steps), stop)
+    except Exception as error:  # whatever it is, the operation is to say it
+        outcome = _failure(error)
+    channel.send(outcome)
+    with suppress(OSError):  # the log's volume may be full
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Threads of torch or gRPC are not waited for: everything is on disk.
+    os._exit(0)
+
+
+def _redirect(log: Path) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+
+
+def _failure(error: Exception) -> Event:
+    with suppress(OSError):
+        traceback.print_exc()
+    if is_no_room(error) and not isinstance(error, registry.RewardError):
+        return NoRoom(error=_described(error))
+    return Failed(error=_described(error))
+
+
+def _described(error: Exception) -> str:
+    known = isinstance(error, registry.RewardError | artifacts.ArtifactError)
+    return str(error) if known else f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    main()

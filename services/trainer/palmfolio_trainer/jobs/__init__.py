@@ -1,0 +1,1 @@
+"""Jobs: claimed from the database, run by an executor, published."""

@@ -1,0 +1,1 @@
+"""What a policy is: its spec, its settings, its stored adapter."""

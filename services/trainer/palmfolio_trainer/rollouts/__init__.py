@@ -1,1 +1,0 @@
-"""Sampling completions: from a training in progress, or from many finished policies."""

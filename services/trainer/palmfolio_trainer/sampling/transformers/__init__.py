@@ -1,0 +1,1 @@
+"""Sampling with Transformers, on the trainer's own device."""

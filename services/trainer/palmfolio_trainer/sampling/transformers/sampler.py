@@ -1,0 +1,153 @@
+"""Sampling from many policies on one base model."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from palmfolio_trainer.models.loading import load_model, load_tokenizer
+from palmfolio_trainer.sampling.transformers.chat import prompt_ids
+from palmfolio_trainer.sampling.transformers.decoding import (
+    SamplingSettings,
+    end_token_ids,
+    sample,
+    uniforms,
+)
+from palmfolio_trainer.sampling.transformers.merging import merged_adapter
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled answer.
+
+    Attributes:
+        policy: the name it was asked for by.
+        prompt_index: into the call's prompts.
+        sample_index: from 0.
+        text: without special tokens.
+        tokens: how many were sampled, the end token included.
+        finish_reason: `stop` for an end token, `length` for the limit.
+    """
+
+    policy: str
+    prompt_index: int
+    sample_index: int
+    text: str
+    tokens: int
+    finish_reason: str
+
+
+class Sampler:
+    """Holds one base model in memory. Not safe for use from several threads at once."""
+
+    def __init__(self, base_path: Path, *, device: str | None = None, dtype: Any = None) -> None:
+        """
+        Args:
+            base_path: directory of the base model.
+            device: default `models.preferred_device()`.
+            dtype: default `models.preferred_dtype(device)`.
+        """
+        self._tokenizer = load_tokenizer(base_path)
+        self._model = load_model(base_path, dtype=dtype, device=device)
+        self._end_tokens = end_token_ids(self._model, self._tokenizer)
+
+    def sample(
+        self,
+        policies: Mapping[str, Path | None],
+        prompts: Sequence[str],
+        *,
+        samples_per_prompt: int = 1,
+        max_tokens: int = 64,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        batch_size: int = 96,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Iterator[list[Completion]]:
+        """Samples `samples_per_prompt` completions of each prompt from each policy.
+
+        The random numbers of a completion depend on the seed, its prompt's index and its sample's
+        index only: policies are compared on common random numbers.
+
+        Args:
+            policies: name -> adapter directory; None is the base model.
+            prompts: user messages.
+            seed: >= 0.
+            batch_size: completions decoded together, at most (at least one prompt's).
+            cancelled: asked before each token.
+
+        Yields:
+            Batches of completions, policy by policy; within a policy in no particular order of
+            prompts, since prompts of similar length share a batch.
+
+        Raises:
+            ValueError: naming the argument that is out of range.
+            SamplingCancelled: `cancelled` returned True.
+        """
+        settings = SamplingSettings(max_tokens, temperature, top_p)
+        if samples_per_prompt < 1:
+            raise ValueError("samples_per_prompt: must be at least 1")
+        if seed < 0:
+            raise ValueError("seed: must be at least 0")
+        tokenised = [prompt_ids(self._tokenizer, prompt) for prompt in prompts]
+        by_length = sorted(range(len(prompts)), key=lambda index: len(tokenised[index]))
+        per_batch = max(1, batch_size // samples_per_prompt)
+        batches = [by_length[i : i + per_batch] for i in range(0, len(by_length), per_batch)]
+        for policy, adapter in policies.items():
+            with self._policy(adapter) as model:
+                for batch in batches:
+                    numbers = np.stack(
+                        [
+                            uniforms((seed, index, number), max_tokens)
+                            for index in batch
+                            for number in range(samples_per_prompt)
+                        ]
+                    )
+                    sampled = sample(
+                        model,
+                        [tokenised[index] for index in batch],
+                        numbers,
+                        settings,
+                        end_tokens=self._end_tokens,
+                        pad_token=self._tokenizer.pad_token_id,
+                        cancelled=cancelled,
+                    )
+                    yield self._completions(policy, batch, samples_per_prompt, sampled)
+
+    @contextmanager
+    def _policy(self, adapter: Path | None) -> Iterator[Any]:
+        """The base model with an adapter merged into it; the base model afterwards."""
+        if adapter is None:
+            yield self._model
+            return
+        from peft import PeftModel
+
+        policy = PeftModel.from_pretrained(self._model, str(adapter))
+        try:
+            with merged_adapter(policy):
+                yield policy
+        finally:
+            self._model = policy.unload()
+
+    def _completions(
+        self,
+        policy: str,
+        batch: Sequence[int],
+        samples_per_prompt: int,
+        sampled: list[list[int]],
+    ) -> list[Completion]:
+        texts = self._tokenizer.batch_decode(sampled, skip_special_tokens=True)
+        return [
+            Completion(
+                policy=policy,
+                prompt_index=batch[row // samples_per_prompt],
+                sample_index=row % samples_per_prompt,
+                text=text,
+                tokens=len(ids),
+                finish_reason="stop" if ids[-1] in self._end_tokens else "length",
+            )
+            for row, (text, ids) in enumerate(zip(texts, sampled, strict=True))
+        ]

@@ -1,0 +1,1 @@
+"""Training one policy: the task, its rewards, and the methods."""

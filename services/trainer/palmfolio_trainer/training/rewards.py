@@ -1,0 +1,128 @@
+"""The reward of a training: the scorer's, over gRPC, in one call per batch."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
+from palmfolio_runtime.clients.channels import call_metadata, connect_sync, is_transient, status_of
+from palmfolio_runtime.config import Endpoint
+from palmfolio_runtime.limits import Limits
+from palmfolio_trainer.training.task import RewardError, TrainingCancelled
+
+_FIRST_PAUSE_SECONDS = 0.25
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class ScorerRewards:
+    """Scores batches of a training.
+
+    Args:
+        endpoint: the scorer.
+        limits: message limits.
+        trait_versions: the traits to score, in the order of the answer's columns, and the versions
+            that are expected of them.
+        timeout_seconds: deadline of one call.
+        patience_seconds: how long to wait for a scorer that cannot be reached.
+        on_wait: called with a message, once per time that the scorer is waited for.
+        should_stop: asked while waiting.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        trait_versions: Mapping[str, str],
+        timeout_seconds: float,
+        patience_seconds: float,
+        on_wait: Callable[[str], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._endpoint = endpoint
+        self._versions = dict(trait_versions)
+        self._timeout_seconds = timeout_seconds
+        self._patience_seconds = patience_seconds
+        self._on_wait = on_wait
+        self._should_stop = should_stop
+        self._stub = scorer_pb2_grpc.ScorerStub(connect_sync(endpoint, limits))
+
+    def __call__(self, prompts: Sequence[str], responses: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Normalised rewards in [0, 1], (n, d): a row per response, a column per trait.
+
+        Raises:
+            RewardError: the scorer stayed away, refused, failed on a sample, or serves other
+                versions of the traits than the training is for.
+            TrainingCancelled: the training is to stop.
+        """
+        request = scorer_pb2.ScoreRequest(
+            samples=[
+                scorer_pb2.Sample(prompt=prompt, response=response)
+                for prompt, response in zip(prompts, responses, strict=True)
+            ],
+            traits=list(self._versions),
+        )
+        matrix = self._score(request).rewards
+        self._check(matrix, len(prompts))
+        return np.asarray(matrix.normalised, dtype=np.float64).reshape(len(prompts), -1)
+
+    def _score(self, request: scorer_pb2.ScoreRequest) -> scorer_pb2.ScoreResponse:
+        began = time.monotonic()
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._stub.Score(
+                    request,
+                    timeout=self._timeout_seconds,
+                    metadata=call_metadata(self._endpoint),
+                )
+            except grpc.RpcError as error:
+                reason = f"{error.code().name}: {status_of(error).message}"
+                late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                if not (late or is_transient(error)):
+                    raise RewardError(f"the scorer {self._where} refused: {reason}") from error
+                waited = time.monotonic() - began
+                if waited > self._patience_seconds:
+                    raise RewardError(
+                        f"the scorer {self._where} could not be reached for {waited:.0f} s; "
+                        f"the last answer was {reason}"
+                    ) from error
+            if pause == _FIRST_PAUSE_SECONDS:
+                self._on_wait(f"waiting for the scorer {self._where}: {reason}")
+            self._sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    @property
+    def _where(self) -> str:
+        return f"at {self._endpoint.address}"
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._should_stop():
+                raise TrainingCancelled
+            time.sleep(min(0.1, left))
+
+    def _check(self, matrix: types_pb2.RewardMatrix, samples: int) -> None:
+        served = dict(zip(matrix.traits, matrix.trait_versions, strict=True))
+        if served != self._versions:
+            raise RewardError(
+                f"the scorer {self._where} answered for {served}, the training is for "
+                f"{self._versions}: a trait changed since the training was asked for"
+            )
+        if len(matrix.normalised) != samples * len(served) or len(matrix.statuses) != samples:
+            raise RewardError(
+                f"the scorer {self._where} answered {len(matrix.normalised)} rewards and "
+                f"{len(matrix.statuses)} statuses for {samples} samples of {len(served)} traits"
+            )
+        for index, status in enumerate(matrix.statuses):
+            if status.status.code:
+                raise RewardError(
+                    f"the scorer {self._where} could not score sample {index} of {samples} on "
+                    f"{', '.join(status.failed_traits)}: {status.status.message}"
+                )
+        if not all(math.isfinite(value) for value in matrix.normalised):
+            raise RewardError(f"the scorer {self._where} sent a reward that is not a number")

@@ -1,4 +1,4 @@
-"""The scorer's metrics, for `palmfolio_runtime.metrics`."""
+"""The scorer's metrics, for `palmfolio_runtime.serving.metrics`."""
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence

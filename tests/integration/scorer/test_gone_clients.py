@@ -20,7 +20,7 @@ PLACES = 8
 PLUGIN = """
 import time
 from pathlib import Path
-from palmfolio_scorer.traits.base import TextTrait, TraitOptions
+from palmfolio_scorer.traits.kind import TextTrait, TraitOptions
 
 class Plugin(TextTrait[TraitOptions]):
     options_type = TraitOptions

@@ -22,7 +22,7 @@ SERVICE = "palmfolio.v1.Scorer"
 PLUGIN = """
 import sys
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.base import TextTrait, TraitOptions
+from palmfolio_scorer.traits.kind import TextTrait, TraitOptions
 
 class Plugin(TextTrait[TraitOptions]):
     options_type = TraitOptions

@@ -23,7 +23,7 @@ from pathlib import Path
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, trainer_pb2, trainer_pb2_grpc, types_pb2
 from palmfolio_runtime import errors
 from palmfolio_runtime.config import ServerConfig, load_config
-from palmfolio_runtime.server import run
+from palmfolio_runtime.serving.server import run
 
 class Scorer(scorer_pb2_grpc.ScorerServicer):
     async def GetServerInfo(self, request, context):

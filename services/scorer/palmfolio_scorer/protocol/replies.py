@@ -12,7 +12,7 @@ from palmfolio.v1 import errors_pb2, scorer_pb2, types_pb2
 from palmfolio_runtime.errors import ServiceError, invalid_argument
 from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.samples import SampleFailure
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
+from palmfolio_scorer.traitset import ServedTrait
 
 
 def trait_message(served: ServedTrait) -> scorer_pb2.Trait:

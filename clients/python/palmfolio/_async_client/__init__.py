@@ -1,1 +1,0 @@
-from palmfolio._async_client.selector import *  # noqa: F403

@@ -1,1 +1,0 @@
-from palmfolio._calls.selector import *  # noqa: F403

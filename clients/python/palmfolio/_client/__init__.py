@@ -1,1 +1,0 @@
-from palmfolio._client.selector import *  # noqa: F403

@@ -1,1 +1,0 @@
-"""Commands that run services, or look at them."""

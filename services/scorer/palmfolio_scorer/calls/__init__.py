@@ -1,1 +1,0 @@
-"""The calls of the scorer's protocol, one module each."""

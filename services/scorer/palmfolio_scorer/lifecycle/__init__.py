@@ -1,1 +1,0 @@
-"""From the configuration to running models: loading, reloading, unloading, readiness."""

@@ -1,1 +1,0 @@
-"""The traits that a scorer offers: the trait file, its presets, and the loaded set."""

@@ -7,7 +7,7 @@ from google.longrunning import operations_pb2_grpc
 from grpc import aio
 
 from palmfolio.v1 import selector_pb2, selector_pb2_grpc
-from palmfolio_runtime.clients.services import ScorerClient, TrainerClient
+from palmfolio_runtime.clients.trainer import ScorerClient, TrainerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import Changes, OperationsServicer
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS

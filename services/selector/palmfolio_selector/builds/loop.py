@@ -8,7 +8,7 @@ from google.rpc import status_pb2
 
 from palmfolio.v1 import selector_pb2
 from palmfolio_runtime.clients.backoff import Outages
-from palmfolio_runtime.clients.services import CallFaulted, CallRejected, DependencyDown
+from palmfolio_runtime.clients.trainer import CallFaulted, CallRejected, DependencyDown
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_selector.builds import plan, state

@@ -7,7 +7,8 @@ from google.longrunning import operations_pb2_grpc
 from grpc import aio
 
 from palmfolio.v1 import selector_pb2, selector_pb2_grpc
-from palmfolio_runtime.clients.trainer import ScorerClient, TrainerClient
+from palmfolio_runtime.clients.scorer import ScorerClient
+from palmfolio_runtime.clients.trainer import TrainerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import Changes, OperationsServicer
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS
@@ -33,8 +34,18 @@ class SelectorService:
             config=config,
             database=Database(config.url),
             changes=Changes(),
-            trainer=TrainerClient(config),
-            scorer=ScorerClient(config),
+            trainer=TrainerClient(
+                config.trainer,
+                config.limits,
+                call_timeout_seconds=config.call_timeout_seconds,
+                sampling_timeout_seconds=config.sampling_timeout_seconds,
+            ),
+            scorer=ScorerClient(
+                config.scorer,
+                config.limits,
+                call_timeout_seconds=config.call_timeout_seconds,
+                scoring_timeout_seconds=config.scoring_timeout_seconds,
+            ),
             mathematics=ThreadPoolExecutor(2, thread_name_prefix="mathematics"),
         )
         self._state = ServerState(config.limits, self._tools.database)

@@ -9,6 +9,7 @@ from grpc import aio
 
 from palmfolio.v1 import errors_pb2, trainer_pb2, trainer_pb2_grpc
 from palmfolio_runtime import operations
+from palmfolio_runtime.clients.scorer import ScorerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
@@ -22,7 +23,6 @@ from palmfolio_trainer.policies.artifacts import ArtifactStore
 from palmfolio_trainer.policies.spec import BaseModel
 from palmfolio_trainer.sampling.pool import Samplers
 from palmfolio_trainer.sampling.thread import SamplingThread
-from palmfolio_trainer.scorer import TraitCatalogue
 from palmfolio_trainer.servicer import TrainerServicer
 from palmfolio_trainer.state import StateFolder
 from palmfolio_trainer.store import policies
@@ -30,6 +30,8 @@ from palmfolio_trainer.store import policies
 log = get_logger(__name__)
 
 _FULL_SECONDS = 5.0
+# A client waits for `TrainPolicy` while the scorer is asked for its traits.
+_SCORER_SECONDS = 10.0
 
 
 class TrainerService:
@@ -55,7 +57,9 @@ class TrainerService:
         self.samplers = Samplers(config.sampling_threads)
         self.sampling = SamplingThread(config.max_queued_generations)
         self.bases: dict[str, BaseModel] = {}
-        self.traits: TraitCatalogue
+        self.scorer = ScorerClient(
+            config.scorer, config.limits, call_timeout_seconds=_SCORER_SECONDS
+        )
         self.jobs: JobLoop
         self._executor = LocalExecutor(
             folder=self.state.path / "jobs",
@@ -72,7 +76,6 @@ class TrainerService:
 
     def register(self, server: aio.Server) -> None:
         """Adds the trainer's and the operations' servicers."""
-        self.traits = TraitCatalogue(self.config.scorer, self.config.limits)
         self.jobs = JobLoop(
             config=self.config,
             folder=self.state.path / "jobs",
@@ -137,7 +140,7 @@ class TrainerService:
         await self._executor.close()
         if self._tasks:
             await self._release_jobs()
-        await self.traits.close()
+        await self.scorer.close()
         # Off the loop: what runs there may be handing a batch to the loop.
         await asyncio.to_thread(self.sampling.close)
         self.database.close()

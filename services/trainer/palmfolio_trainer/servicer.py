@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, trainer_pb2, trainer_pb2_grpc, types_pb2
 from palmfolio_runtime import errors, names, operations
+from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_trainer.policies import spec
 from palmfolio_trainer.policies.artifacts import ArtifactError
@@ -61,7 +62,10 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         known = await service.database.run(_known_operation, request)
         if known is not None:
             return known
-        traits = await service.traits.traits()
+        try:
+            traits = await service.scorer.loaded_traits()
+        except CallError as error:
+            raise service.scorer.unavailable(error) from error
         limits = service.config.limits
         training = spec.parse(request.spec, service.bases, traits, limits)
         arguments = (request, training, limits.max_queued_jobs)

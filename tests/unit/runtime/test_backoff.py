@@ -1,7 +1,7 @@
 import pytest
 
 from palmfolio_runtime.clients import backoff
-from palmfolio_runtime.clients.backoff import Outages
+from palmfolio_runtime.clients.backoff import DependencyBackoff
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def clock(monkeypatch):
 
 
 def test_pauses_grow_up_to_the_longest(clock):
-    away = Outages(max_seconds=4)
+    away = DependencyBackoff(max_seconds=4)
     pauses = []
     for _ in range(12):
         away.failed("trainer", "refused")
@@ -23,7 +23,7 @@ def test_pauses_grow_up_to_the_longest(clock):
 
 
 def test_only_news_are_told(clock):
-    away = Outages(max_seconds=4)
+    away = DependencyBackoff(max_seconds=4)
     assert away.failed("trainer", "refused")
     assert not away.failed("trainer", "refused")
     assert away.failed("trainer", "starting")
@@ -31,7 +31,7 @@ def test_only_news_are_told(clock):
 
 
 def test_who_answers_is_back_once(clock):
-    away = Outages(max_seconds=4)
+    away = DependencyBackoff(max_seconds=4)
     away.answered("trainer")
     assert away.take_back() == []
     away.failed("trainer", "refused")
@@ -44,7 +44,7 @@ def test_who_answers_is_back_once(clock):
 
 
 def test_a_pause_ends(clock):
-    away = Outages(max_seconds=4)
+    away = DependencyBackoff(max_seconds=4)
     away.failed("trainer", "refused")
     clock[0] += 10
     assert not away.blocks(["trainer"])

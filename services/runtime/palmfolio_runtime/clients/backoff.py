@@ -1,22 +1,32 @@
-"""Which services are away, and when to try them again."""
+"""When to call a service again that is away."""
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _FIRST_SECONDS = 0.25
 
 
+def pauses(max_seconds: float) -> Iterator[float]:
+    """Seconds to wait before each new try: 0.25, then double, at most `max_seconds`; never ends."""
+    pause = min(_FIRST_SECONDS, max_seconds)
+    while True:
+        yield pause
+        pause = min(2 * pause, max_seconds)
+
+
 @dataclass
 class _Outage:
-    pause: float
+    pauses: Iterator[float]
     until: float
-    told: str
+    message: str
 
 
-class Outages:
-    """Doubles the pause before a service is tried again, up to a longest one.
+class DependencyBackoff:
+    """Which services are away, and when to call each of them again.
+
+    The pause before a service is tried again doubles with each failure.
 
     Args:
         max_seconds: the longest pause.
@@ -28,31 +38,34 @@ class Outages:
         self._back: list[str] = []
 
     def failed(self, dependency: str, message: str) -> bool:
-        """Notes that a service did not answer; True when that is news to those who watch."""
+        """Records a failure and backs off; True if watchers should be told.
+
+        They should be told of the first failure, and when the message changes.
+        """
         before = self._away.get(dependency)
-        pause = min(self._max, 2 * before.pause if before else _FIRST_SECONDS)
-        # Builds that wait for the same service are not to come back all at once.
-        until = time.monotonic() + pause * random.uniform(0.5, 1.0)
-        self._away[dependency] = _Outage(pause, until, message)
-        return before is None or before.told != message
+        growing = before.pauses if before else pauses(self._max)
+        # Random, so that builds that wait for the same service do not all call it at once.
+        until = time.monotonic() + next(growing) * random.uniform(0.5, 1.0)
+        self._away[dependency] = _Outage(growing, until, message)
+        return before is None or before.message != message
 
     def answered(self, dependency: str) -> None:
-        """Notes that a service answered."""
+        """Records that a service answered."""
         if self._away.pop(dependency, None) is not None:
             self._back.append(dependency)
 
     def take_back(self) -> list[str]:
-        """The services that came back since this was last asked."""
+        """The services that came back since the last call of this method."""
         back, self._back = self._back, []
         return back
 
     def blocks(self, dependencies: Iterable[str]) -> bool:
-        """Whether one of the services is not to be tried yet."""
+        """Whether one of the services should not be called yet."""
         now = time.monotonic()
         return any(name in self._away and self._away[name].until > now for name in dependencies)
 
     def seconds_left(self) -> float | None:
-        """Until the next service is to be tried; None when all answered when last tried."""
+        """Seconds until a service should be tried again; None when none is being waited for."""
         now = time.monotonic()
         left = [outage.until - now for outage in self._away.values() if outage.until > now]
         return min(left, default=None)

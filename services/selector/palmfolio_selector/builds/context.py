@@ -8,7 +8,8 @@ from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
-from palmfolio_runtime.clients.trainer import ScorerClient, TrainerClient
+from palmfolio_runtime.clients.scorer import ScorerClient
+from palmfolio_runtime.clients.trainer import TrainerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import Changes
 from palmfolio_selector.builds import events

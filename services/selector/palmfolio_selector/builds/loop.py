@@ -7,8 +7,8 @@ import grpc
 from google.rpc import status_pb2
 
 from palmfolio.v1 import selector_pb2
-from palmfolio_runtime.clients.backoff import Outages
-from palmfolio_runtime.clients.trainer import CallFaulted, CallRejected, DependencyDown
+from palmfolio_runtime.clients.backoff import DependencyBackoff
+from palmfolio_runtime.clients.failures import CallFaulted, CallRejected, DependencyDown
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_selector.builds import plan, state
@@ -28,8 +28,8 @@ class BuildLoop:
     def __init__(
         self, tools: Tools, portfolio: str, operation: str, spec: selector_pb2.PortfolioSpec
     ) -> None:
-        self._outages = Outages(tools.config.max_backoff_seconds)
-        self.context = BuildContext(tools, portfolio, operation, spec, self._outages.answered)
+        self._backoff = DependencyBackoff(tools.config.max_backoff_seconds)
+        self.context = BuildContext(tools, portfolio, operation, spec, self._backoff.answered)
         self._running: dict[str, tuple[plan.Action, asyncio.Task[None]]] = {}
         self._faults: dict[plan.Action, int] = {}
         self._ended = False
@@ -56,13 +56,13 @@ class BuildLoop:
         """Starts what can be started, waits for something to end, and deals with it."""
         context = self.context
         context.facts = await context.tools.database.run(state.read, context.portfolio)
-        self._outages.answered("database")
+        self._backoff.answered("database")
         await self._tell_who_is_back()
         for action in plan.next_actions(context.facts):
-            if action.lane not in self._running and not self._outages.blocks(action.needs):
+            if action.lane not in self._running and not self._backoff.blocks(action.needs):
                 task = asyncio.create_task(_perform(context, action))
                 self._running[action.lane] = (action, task)
-        seconds = self._outages.seconds_left()
+        seconds = self._backoff.seconds_left()
         if not self._running:
             await asyncio.sleep(seconds or 0)
             return
@@ -93,7 +93,7 @@ class BuildLoop:
     async def _wait_for(self, error: DependencyDown | CallFaulted) -> None:
         name = error.dependency
         message = error.status.message
-        if not self._outages.failed(name, message):
+        if not self._backoff.failed(name, message):
             return
         tools = self.context.tools
         address = (tools.trainer if name == "trainer" else tools.scorer).address
@@ -105,7 +105,7 @@ class BuildLoop:
         )
 
     async def _tell_who_is_back(self) -> None:
-        for name in self._outages.take_back():
+        for name in self._backoff.take_back():
             await self.context.report(
                 Happening(selector_pb2.BUILD_STAGE_WAITING, f"the {name} is back")
             )
@@ -115,8 +115,8 @@ class BuildLoop:
             raise error
         # Nobody can be told: events are in the database.
         log.warning("waiting for the database", error=error.message)
-        self._outages.failed("database", error.message)
-        await asyncio.sleep(self._outages.seconds_left() or 0)
+        self._backoff.failed("database", error.message)
+        await asyncio.sleep(self._backoff.seconds_left() or 0)
 
 
 async def _perform(context: BuildContext, action: plan.Action) -> None:

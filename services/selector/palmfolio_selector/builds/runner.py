@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
 from palmfolio_runtime import errors, operations
-from palmfolio_runtime.clients.trainer import CallError
+from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.operations import OperationRow
 from palmfolio_selector.builds import events, state

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
 from palmfolio_runtime import names, operations
-from palmfolio_runtime.clients.trainer import CallError
+from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.builds import estimate, runner
 from palmfolio_selector.builds.actions.train import unknown_base_model, unknown_traits

@@ -4,18 +4,15 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import grpc
 import numpy as np
 import numpy.typing as npt
 
-from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
-from palmfolio_runtime.clients.channels import call_metadata, connect_sync, is_transient, status_of
+from palmfolio.v1 import types_pb2
+from palmfolio_runtime.clients.failures import CallError, DependencyDown
+from palmfolio_runtime.clients.scorer import BlockingScorerClient, Patience
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
 from palmfolio_trainer.training.task import RewardError, TrainingCancelled
-
-_FIRST_PAUSE_SECONDS = 0.25
-_LONGEST_PAUSE_SECONDS = 5.0
 
 
 class ScorerRewards:
@@ -42,13 +39,15 @@ class ScorerRewards:
         on_wait: Callable[[str], None],
         should_stop: Callable[[], bool],
     ) -> None:
-        self._endpoint = endpoint
         self._versions = dict(trait_versions)
-        self._timeout_seconds = timeout_seconds
         self._patience_seconds = patience_seconds
-        self._on_wait = on_wait
         self._should_stop = should_stop
-        self._stub = scorer_pb2_grpc.ScorerStub(connect_sync(endpoint, limits))
+        self._scorer = BlockingScorerClient(
+            endpoint,
+            limits,
+            scoring_timeout_seconds=timeout_seconds,
+            patience=Patience(patience_seconds, on_wait, self._sleep),
+        )
 
     def __call__(self, prompts: Sequence[str], responses: Sequence[str]) -> npt.NDArray[np.float64]:
         """Normalised rewards in [0, 1], (n, d): a row per response, a column per trait.
@@ -58,46 +57,22 @@ class ScorerRewards:
                 versions of the traits than the training is for.
             TrainingCancelled: the training is to stop.
         """
-        request = scorer_pb2.ScoreRequest(
-            samples=[
-                scorer_pb2.Sample(prompt=prompt, response=response)
-                for prompt, response in zip(prompts, responses, strict=True)
-            ],
-            traits=list(self._versions),
-        )
-        matrix = self._score(request).rewards
-        self._check(matrix, len(prompts))
-        return np.asarray(matrix.normalised, dtype=np.float64).reshape(len(prompts), -1)
-
-    def _score(self, request: scorer_pb2.ScoreRequest) -> scorer_pb2.ScoreResponse:
-        began = time.monotonic()
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return self._stub.Score(
-                    request,
-                    timeout=self._timeout_seconds,
-                    metadata=call_metadata(self._endpoint),
-                )
-            except grpc.RpcError as error:
-                reason = f"{error.code().name}: {status_of(error).message}"
-                late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-                if not (late or is_transient(error)):
-                    raise RewardError(f"the scorer {self._where} refused: {reason}") from error
-                waited = time.monotonic() - began
-                if waited > self._patience_seconds:
-                    raise RewardError(
-                        f"the scorer {self._where} could not be reached for {waited:.0f} s; "
-                        f"the last answer was {reason}"
-                    ) from error
-            if pause == _FIRST_PAUSE_SECONDS:
-                self._on_wait(f"waiting for the scorer {self._where}: {reason}")
-            self._sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        samples = list(zip(prompts, responses, strict=True))
+        try:
+            matrix = self._scorer.score(samples, list(self._versions))
+        except DependencyDown as error:
+            raise RewardError(
+                f"the scorer {self._where} could not be reached for "
+                f"{self._patience_seconds:.0f} s; the last answer was {error.reason}"
+            ) from error
+        except CallError as error:
+            raise RewardError(f"the scorer {self._where} refused: {error.reason}") from error
+        self._check(matrix, len(samples))
+        return np.asarray(matrix.normalised, dtype=np.float64).reshape(len(samples), -1)
 
     @property
     def _where(self) -> str:
-        return f"at {self._endpoint.address}"
+        return f"at {self._scorer.address}"
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds

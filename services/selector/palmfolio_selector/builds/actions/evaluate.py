@@ -7,7 +7,7 @@ from google.rpc import code_pb2, status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
-from palmfolio_runtime.clients.trainer import CallFaulted, CallRejected
+from palmfolio_runtime.clients.failures import CallFaulted, CallRejected
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import BuildContext, BuildFailed

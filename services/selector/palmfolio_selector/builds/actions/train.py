@@ -7,7 +7,7 @@ from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2, trainer_pb2, types_pb2
-from palmfolio_runtime.clients.trainer import CallRejected, DependencyDown
+from palmfolio_runtime.clients.failures import CallRejected, DependencyDown
 from palmfolio_runtime.errors import ServiceError, failed_precondition, invalid_argument
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
 from palmfolio_selector.builds.events import Happening

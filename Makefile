@@ -9,7 +9,7 @@ LOCKED := $(PIP) install --quiet --progress-bar on --no-deps --require-hashes -r
 TORCH := auto
 SOURCES := palm clients/python/palmfolio services
 
-.PHONY: quickstart test test-docker check lint protos check-protos format lock venv clean
+.PHONY: quickstart test test-docker check lint protos check-protos reference check-reference format lock venv clean
 
 venv: $(VENV)/.installed
 
@@ -45,7 +45,7 @@ check: venv
 	$(BIN)/mypy $(SOURCES)
 	$(PY) -m pytest tests/unit -m "not slow"
 
-lint: venv check-protos
+lint: venv check-protos check-reference
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
@@ -62,6 +62,14 @@ protos: venv
 # Lints the protocol, and fails when the generated code is not what the protocol generates.
 check-protos: venv
 	$(PY) protos/check.py
+
+# Writes docs/reference from the docstrings and from the command line's own help.
+reference: venv
+	$(PY) docs/reference/generate.py
+
+# Fails when docs/reference is not what the code gives now.
+check-reference: venv
+	$(PY) docs/reference/generate.py --check
 
 # Writes the lock files from pyproject.toml; `make lock UPGRADE=--upgrade` takes newer versions.
 lock: venv

@@ -1,6 +1,7 @@
 """Resource names such as `policies/{id}`."""
 
 import re
+from dataclasses import dataclass
 
 from palmfolio_runtime.errors import invalid_argument
 
@@ -8,25 +9,73 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 _CHOSEN_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 
-def parse(name: str, collection: str, field: str) -> str:
-    """The id of `name`, which must be `{collection}/{id}`.
+@dataclass(frozen=True)
+class Collection:
+    """A kind of resource, whose names are `{collection}/{id}`.
 
-    Args:
-        name: what the client sent.
-        collection: for example `policies`.
-        field: the field's path, for the error.
+    Attributes:
+        prefix: the collection, for example `policies`.
 
-    Raises:
-        ServiceError: INVALID_ARGUMENT when the name is not of that form.
+    Example:
+        >>> POLICIES.name("a1")
+        'policies/a1'
+        >>> POLICIES.id("policies/a1")
+        'a1'
     """
-    prefix, _, identifier = name.partition("/")
-    if prefix != collection or not _ID.fullmatch(identifier):
-        raise invalid_argument((field, f"{name!r} is not of the form {collection}/ID"))
-    return identifier
+
+    prefix: str
+
+    def name(self, identifier: str) -> str:
+        """The name of the resource with that id."""
+        return f"{self.prefix}/{identifier}"
+
+    def id(self, name: str) -> str:
+        """The id in a name that this program wrote or has checked before.
+
+        Raises:
+            ValueError: the name is of another collection; for a client's name, use `parse`.
+        """
+        prefix, slash, identifier = name.partition("/")
+        if prefix != self.prefix or not slash:
+            raise ValueError(f"{name!r} is not the name of a resource in {self.prefix}/")
+        return identifier
+
+    def parse(self, name: str, field: str) -> str:
+        """The id in a name that a client sent.
+
+        Args:
+            name: what the client sent.
+            field: the field's path, for the error.
+
+        Raises:
+            ServiceError: INVALID_ARGUMENT when the name is not `{collection}/{id}`.
+        """
+        problem = self.problem(name)
+        if problem:
+            raise invalid_argument((field, problem))
+        return self.id(name)
+
+    def problem(self, name: str) -> str:
+        """Why a name that a client sent is not `{collection}/{id}`; empty when it is."""
+        prefix, _, identifier = name.partition("/")
+        if prefix == self.prefix and _ID.fullmatch(identifier):
+            return ""
+        return f"{name!r} is not of the form {self.prefix}/ID"
+
+    def short(self, name: str) -> str:
+        """The id in a name that a client may write with or without its collection."""
+        return name.removeprefix(f"{self.prefix}/")
+
+
+OPERATIONS = Collection("operations")
+POLICIES = Collection("policies")
+PORTFOLIOS = Collection("portfolios")
+PROMPT_SETS = Collection("promptSets")
+TRAITS = Collection("traits")
 
 
 def check_chosen_id(identifier: str, field: str) -> str:
-    """Returns an id that a client chose, when it is 1 to 63 of a-z, 0-9 and `-` after a letter.
+    """Returns an id that a client chose: 1 to 63 of a-z, 0-9 and `-`, starting with a letter.
 
     Raises:
         ServiceError: INVALID_ARGUMENT otherwise.

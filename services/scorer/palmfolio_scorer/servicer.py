@@ -1,7 +1,5 @@
 """The gRPC surface of the scorer."""
 
-import base64
-import binascii
 import time
 from collections.abc import AsyncIterator, Sequence
 
@@ -10,6 +8,8 @@ from grpc import aio
 
 from palmfolio.v1 import errors_pb2, scorer_pb2, scorer_pb2_grpc, types_pb2
 from palmfolio_runtime.errors import ServiceError, invalid_argument, resource_exhausted
+from palmfolio_runtime.names import TRAITS
+from palmfolio_runtime.pages import Listing
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_scorer.calibration.calibrator import calibrate
 from palmfolio_scorer.calibration.fitting import MIN_SAMPLES
@@ -25,7 +25,7 @@ from palmfolio_scorer.protocol.replies import reward_matrix, trait_message
 from palmfolio_scorer.protocol.streaming import pipelined
 from palmfolio_scorer.traitset import ServedTrait, TraitSet
 
-_PAGE = 100
+_LISTING = Listing("traits", int)
 
 
 class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
@@ -38,14 +38,13 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
         self, request: scorer_pb2.ListTraitsRequest, context: Context
     ) -> scorer_pb2.ListTraitsResponse:
         """The traits, a page at a time."""
-        if request.page_size < 0:
-            raise invalid_argument(("page_size", f"{request.page_size} is negative"))
-        served = list(self._scoring.traits)
-        start = _page_start(request.page_token)
-        end = start + (min(request.page_size, _PAGE) or _PAGE)
+        page = _LISTING.page(request.page_size, request.page_token)
+        served = list(enumerate(self._scoring.traits))
+        if page.after is not None:
+            served = [(position, trait) for position, trait in served if (position,) > page.after]
+        rows, token = page.cut(served, lambda row: (row[0],))
         return scorer_pb2.ListTraitsResponse(
-            traits=[trait_message(trait) for trait in served[start:end]],
-            next_page_token=_page_token(end) if end < len(served) else "",
+            traits=[trait_message(trait) for _, trait in rows], next_page_token=token
         )
 
     async def GetServerInfo(
@@ -149,7 +148,7 @@ def register(scoring: Scoring, server: aio.Server) -> None:
 
 
 def _trait(known: TraitSet, name: str, field: str) -> ServedTrait:
-    served = known.get(name.removeprefix("traits/"))
+    served = known.get(TRAITS.short(name))
     if served is None:
         raise invalid_argument((field, _unknown(known, name)))
     return served
@@ -162,7 +161,7 @@ def _requested(known: TraitSet, names: Sequence[str]) -> list[ServedTrait]:
     traits: list[ServedTrait] = []
     wrong: list[tuple[str, str]] = []
     for i, name in enumerate(names):
-        served = known.get(name.removeprefix("traits/"))
+        served = known.get(TRAITS.short(name))
         if served is None:
             wrong.append((f"traits[{i}]", _unknown(known, name)))
         elif served in traits:
@@ -176,19 +175,3 @@ def _requested(known: TraitSet, names: Sequence[str]) -> list[ServedTrait]:
 
 def _unknown(known: TraitSet, name: str) -> str:
     return f"{name!r} is no trait of this scorer: {', '.join(known.names())}"
-
-
-def _page_token(start: int) -> str:
-    return base64.urlsafe_b64encode(str(start).encode()).decode()
-
-
-def _page_start(token: str) -> int:
-    try:
-        start = int(base64.urlsafe_b64decode(token.encode())) if token else 0
-    except (ValueError, binascii.Error):
-        start = -1
-    if start < 0:
-        raise invalid_argument(
-            ("page_token", "is none of this server's; pass `next_page_token` as it came")
-        )
-    return start

@@ -14,10 +14,11 @@ from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS
+from palmfolio_runtime.volumes import is_no_room
 from palmfolio_trainer.config import TrainerConfig
 from palmfolio_trainer.executors.local.executor import LocalExecutor
 from palmfolio_trainer.jobs.loop import JobLoop
-from palmfolio_trainer.jobs.volumes import Room, is_no_room
+from palmfolio_trainer.jobs.volumes import Room
 from palmfolio_trainer.models import base_models
 from palmfolio_trainer.policies.artifacts import ArtifactStore
 from palmfolio_trainer.policies.spec import BaseModel

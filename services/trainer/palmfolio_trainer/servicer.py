@@ -47,7 +47,9 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
             devices=service.samplers.devices,
             base_models=[
                 types_pb2.BaseModel(
-                    name=base.name, policy=f"policies/{base.policy_id}", revision=base.revision
+                    name=base.name,
+                    policy=names.POLICIES.name(base.policy_id),
+                    revision=base.revision,
                 )
                 for base in service.bases.values()
             ],
@@ -172,7 +174,7 @@ def _known_operation(
     name = operations.find_request(session, policies.METHOD, request.request_id, request)
     if name is None:
         return None
-    row = session.get(operations.OperationRow, names.parse(name, "operations", "name"))
+    row = session.get(operations.OperationRow, names.OPERATIONS.parse(name, "name"))
     return None if row is None else operations.to_proto(row)
 
 

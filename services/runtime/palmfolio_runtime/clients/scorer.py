@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import grpc
 
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
+from palmfolio_runtime import names
 from palmfolio_runtime.clients.backoff import pauses
 from palmfolio_runtime.clients.channels import call_metadata, connect_sync
 from palmfolio_runtime.clients.connection import Connection
@@ -71,7 +72,7 @@ class ScorerClient(Connection):
                 request, timeout=self._call_timeout, metadata=self._metadata
             )
             page = await self.answer(call)
-            found |= {trait.name.removeprefix("traits/"): trait for trait in page.traits}
+            found |= {names.TRAITS.id(trait.name): trait for trait in page.traits}
             token = page.next_page_token
             if not token:
                 return found

@@ -7,19 +7,15 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from palmfolio_runtime.volumes import is_full
+
 _ROOM_BYTES = 2**20
-_FULL = ("no space left", "disk is full", "disk full", "disk quota")
 
 # As many bytes as `_ROOM_BYTES`, in rows too short to be compressed.
 _FILL = text(
     "CREATE TEMPORARY TABLE palmfolio_probe ON COMMIT DROP AS "
     f"SELECT repeat(md5(n::text), 32) FROM generate_series(1, {_ROOM_BYTES // 1024}) n"
 )
-
-
-def is_full(trouble: str) -> bool:
-    """Whether a database's error says that its volume is full."""
-    return any(words in trouble.lower() for words in _FULL)
 
 
 def trouble_of(engine: Engine, before: str) -> str:

@@ -1,7 +1,5 @@
 """Functions over a session that read and change operations."""
 
-import base64
-import binascii
 import hashlib
 import time
 import uuid
@@ -17,6 +15,9 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import errors_pb2
 from palmfolio_runtime import errors, names
 from palmfolio_runtime.operations.tables import EventRow, OperationRow, OperationState, RequestRow
+from palmfolio_runtime.pages import Listing
+
+_LISTING = Listing("operations", float, str)
 
 
 def _packed(message: Message) -> bytes:
@@ -46,7 +47,7 @@ def get(session: Session, name: str) -> OperationRow:
     Raises:
         ServiceError: INVALID_ARGUMENT or NOT_FOUND.
     """
-    row = session.get(OperationRow, names.parse(name, "operations", "name"))
+    row = session.get(OperationRow, names.OPERATIONS.parse(name, "name"))
     if row is None:
         raise errors.not_found(name)
     return row
@@ -64,25 +65,12 @@ def list_page(
     session: Session, page_size: int, page_token: str
 ) -> tuple[Sequence[OperationRow], str]:
     """One page of operations, newest first, and the next page's token (empty on the last)."""
-    size = page_size if 0 < page_size <= 1000 else 100
+    page = _LISTING.page(page_size, page_token)
     query = select(OperationRow).order_by(OperationRow.created.desc(), OperationRow.id.desc())
-    if page_token:
-        after = _read_token(page_token)
-        query = query.where(tuple_(OperationRow.created, OperationRow.id) < after)
-    rows = session.scalars(query.limit(size + 1)).all()
-    if len(rows) <= size:
-        return rows, ""
-    last = rows[size - 1]
-    token = f"{last.created!r}|{last.id}"
-    return rows[:size], base64.urlsafe_b64encode(token.encode()).decode()
-
-
-def _read_token(token: str) -> tuple[float, str]:
-    try:
-        created, _, identifier = base64.urlsafe_b64decode(token.encode()).decode().partition("|")
-        return float(created), identifier
-    except (binascii.Error, ValueError) as error:
-        raise errors.invalid_argument(("page_token", "is not one that this server gave")) from error
+    if page.after is not None:
+        query = query.where(tuple_(OperationRow.created, OperationRow.id) < page.after)
+    rows = session.scalars(query.limit(page.size + 1)).all()
+    return page.cut(rows, lambda row: (row.created, row.id))
 
 
 def set_metadata(session: Session, row: OperationRow, metadata: Message) -> None:
@@ -201,7 +189,7 @@ def _body_digest(body: Message) -> str:
 def to_proto(row: OperationRow) -> operations_pb2.Operation:
     """The operation as the protocol shows it."""
     operation = operations_pb2.Operation(
-        name=f"operations/{row.id}", done=row.state is not OperationState.RUNNING
+        name=names.OPERATIONS.name(row.id), done=row.state is not OperationState.RUNNING
     )
     operation.metadata.ParseFromString(row.details)
     if row.error is not None:

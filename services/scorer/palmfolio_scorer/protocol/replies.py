@@ -9,6 +9,7 @@ import numpy as np
 from google.rpc import status_pb2
 
 from palmfolio.v1 import errors_pb2, scorer_pb2, types_pb2
+from palmfolio_runtime import names
 from palmfolio_runtime.errors import ServiceError, invalid_argument
 from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.samples import SampleFailure
@@ -18,7 +19,7 @@ from palmfolio_scorer.traitset import ServedTrait
 def trait_message(served: ServedTrait) -> scorer_pb2.Trait:
     """A trait as `ListTraits` and `Calibrate` answer it."""
     return scorer_pb2.Trait(
-        name=f"traits/{served.name}",
+        name=names.TRAITS.name(served.name),
         kind=served.spec.kind,
         version=served.version,
         description=served.spec.description,

@@ -4,6 +4,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.limits import Limits
 from palmfolio_selector.builds.state import spec_of
@@ -24,8 +25,8 @@ def plan(
         ServiceError: NOT_FOUND for an unknown prompt set.
     """
     for name in (spec.training_prompt_set, spec.evaluation_prompt_set):
-        prompt_sets.get(session, name.removeprefix("promptSets/"))
-    evaluation_set = spec.evaluation_prompt_set.removeprefix("promptSets/")
+        prompt_sets.get(session, names.PROMPT_SETS.id(name))
+    evaluation_set = names.PROMPT_SETS.id(spec.evaluation_prompt_set)
     prompts = prompt_sets.distinct_size(session, evaluation_set)
     allowed = strategies.max_trainings(spec, limits)
     wanted = strategies.count(spec, limits)

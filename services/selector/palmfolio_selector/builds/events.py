@@ -7,7 +7,7 @@ from google.protobuf import timestamp_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
-from palmfolio_runtime import operations
+from palmfolio_runtime import names, operations
 from palmfolio_runtime.logs import get_logger
 from palmfolio_selector.builds.plan import Facts
 
@@ -49,7 +49,7 @@ def append(session: Session, operation: str, facts: Facts | None, happening: Hap
     if added is None:
         return
     assert isinstance(added, selector_pb2.BuildEvent)
-    row = operations.get(session, f"operations/{operation}")
+    row = operations.get(session, names.OPERATIONS.name(operation))
     # The numbering statement went past the session.
     session.refresh(row)
     operations.set_metadata(session, row, metadata(row, added))

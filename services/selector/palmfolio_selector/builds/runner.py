@@ -9,7 +9,7 @@ from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
-from palmfolio_runtime import errors, operations
+from palmfolio_runtime import errors, names, operations
 from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.operations import OperationRow
@@ -48,9 +48,9 @@ def begin(
     if known is not None:
         return operations.get(session, known), False
     for name in (spec.training_prompt_set, spec.evaluation_prompt_set):
-        prompt_sets.get(session, name.removeprefix("promptSets/"))
+        prompt_sets.get(session, names.PROMPT_SETS.id(name))
     row = portfolios.find(session, request.portfolio_id)
-    name = f"portfolios/{request.portfolio_id}"
+    name = names.PORTFOLIOS.name(request.portfolio_id)
     if row is not None and row.spec != spec.SerializeToString(deterministic=True):
         raise errors.already_exists(
             name,
@@ -72,7 +72,7 @@ def begin(
         portfolios.restart(session, row, operation.id)
         is_new = True
     operations.remember_request(
-        session, _METHOD, request.request_id, request, f"operations/{operation.id}"
+        session, _METHOD, request.request_id, request, names.OPERATIONS.name(operation.id)
     )
     return operation, is_new
 
@@ -121,7 +121,7 @@ class Builds:
         task.add_done_callback(forget)
 
     async def _loop_of(self, operation: OperationRow) -> BuildLoop:
-        identifier = operation.resource.removeprefix("portfolios/")
+        identifier = names.PORTFOLIOS.id(operation.resource)
         database = self._tools.database
         row = await database.patiently(lambda: database.run(portfolios.get, identifier))
         return BuildLoop(self._tools, identifier, operation.id, state.spec_of(row))

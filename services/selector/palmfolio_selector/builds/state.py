@@ -3,6 +3,7 @@
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
+from palmfolio_runtime import names
 from palmfolio_selector.builds.plan import Facts, Measured, Training
 from palmfolio_selector.domain.spec import sampling_settings, source_settings
 from palmfolio_selector.store import evaluations, portfolios, prompt_sets
@@ -19,7 +20,7 @@ def measurement(session: Session, row: PortfolioRow) -> Measurement:
     """How the portfolio's candidates are measured; the trait versions must be known."""
     assert row.trait_versions is not None
     spec = spec_of(row)
-    prompt_set = spec.evaluation_prompt_set.removeprefix("promptSets/")
+    prompt_set = names.PROMPT_SETS.id(spec.evaluation_prompt_set)
     versions = {trait: row.trait_versions[trait] for trait in spec.traits}
     origin = source_settings(row.source) if row.source else sampling_settings(spec.sampling)
     return Measurement(

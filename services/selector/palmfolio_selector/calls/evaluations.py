@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, trainer_pb2
 from palmfolio_runtime import names
-from palmfolio_runtime.errors import ServiceError, invalid_argument
+from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import Limits
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.calls.base import Calls
@@ -59,7 +59,7 @@ class EvaluationCalls(Calls):
         return selector_pb2.ImportEvaluationsResponse(
             rows=said.rows,
             policies=len(said.policies),
-            prompt_set=f"promptSets/{prompt_set.id}",
+            prompt_set=names.PROMPT_SETS.name(prompt_set.id),
         )
 
     async def ListEvaluations(
@@ -68,14 +68,14 @@ class EvaluationCalls(Calls):
         """Stored rewards in a fixed order."""
         self._state.check_ready()
         if request.policy:
-            names.parse(request.policy, "policies", "policy")
+            names.POLICIES.parse(request.policy, "policy")
 
         def read(session: Session) -> tuple[list[listing.Listed], str]:
             sampling = None
             if request.source:
                 names.check_chosen_id(request.source, "source")
                 sampling = evaluations.sampling_key(session, source_settings(request.source))
-            trait = request.trait.removeprefix("traits/")
+            trait = names.TRAITS.short(request.trait)
             wanted = listing.Filter(request.policy, trait, sampling)
             return listing.list_page(session, wanted, request.page_size, request.page_token)
 
@@ -92,7 +92,7 @@ def _read_header(
     if request.source or not said.source:
         said.source = names.check_chosen_id(request.source, "source")
     if request.traits or not said.traits:
-        traits = tuple(trait.removeprefix("traits/") for trait in request.traits)
+        traits = tuple(names.TRAITS.short(trait) for trait in request.traits)
         most = limits.max_traits_per_selection
         if not 1 <= len(traits) <= most or len(set(traits)) < len(traits) or not all(traits):
             raise invalid_argument(
@@ -129,10 +129,9 @@ def _problems(
     row: selector_pb2.ImportedEvaluation, traits: int, limits: Limits
 ) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    try:
-        names.parse(row.policy, "policies", "policy")
-    except ServiceError as error:
-        found.append(("policy", error.message.removeprefix("policy: ")))
+    problem = names.POLICIES.problem(row.policy)
+    if problem:
+        found.append(("policy", problem))
     problem = text_problem(row.prompt, limits)
     if problem:
         found.append(("prompt", problem))

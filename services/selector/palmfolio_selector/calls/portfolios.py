@@ -23,7 +23,7 @@ class PortfolioCalls(Calls):
     ) -> selector_pb2.Portfolio:
         """One portfolio."""
         self._state.check_ready()
-        identifier = names.parse(request.name, "portfolios", "name")
+        identifier = names.PORTFOLIOS.parse(request.name, "name")
 
         def read(session: Session) -> selector_pb2.Portfolio:
             return resources.portfolio(session, portfolios.get(session, identifier))
@@ -50,7 +50,7 @@ class PortfolioCalls(Calls):
     ) -> selector_pb2.DeletePortfolioResponse:
         """Deletes a portfolio that is not being built."""
         self._state.check_ready()
-        identifier = names.parse(request.name, "portfolios", "name")
+        identifier = names.PORTFOLIOS.parse(request.name, "name")
         await self._database.run(portfolios.delete, identifier)
         return selector_pb2.DeletePortfolioResponse()
 
@@ -59,7 +59,7 @@ class PortfolioCalls(Calls):
     ) -> selector_pb2.RouteResponse:
         """The member that serves the weights best."""
         self._state.check_ready()
-        identifier = names.parse(request.portfolio, "portfolios", "portfolio")
+        identifier = names.PORTFOLIOS.parse(request.portfolio, "portfolio")
         return await self._database.run(_route, identifier, request.weights)
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, types_pb2
-from palmfolio_runtime import operations
+from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import Limits
 from palmfolio_runtime.serving.rpc_types import Context
@@ -54,11 +54,11 @@ def text_problem(text: str, limits: Limits) -> str:
 def _create(session: Session, request: selector_pb2.CreatePromptSetRequest) -> types_pb2.PromptSet:
     known = operations.find_request(session, _METHOD, request.request_id, request)
     if known is not None:
-        row = prompt_sets.get(session, known.removeprefix("promptSets/"))
+        row = prompt_sets.get(session, names.PROMPT_SETS.id(known))
         return portfolios.prompt_set(session, row)
     wanted = request.prompt_set
     row = prompt_sets.add(session, list(wanted.prompts), wanted.display_name)
     operations.remember_request(
-        session, _METHOD, request.request_id, request, f"promptSets/{row.id}"
+        session, _METHOD, request.request_id, request, names.PROMPT_SETS.name(row.id)
     )
     return portfolios.prompt_set(session, row)

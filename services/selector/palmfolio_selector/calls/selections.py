@@ -193,7 +193,7 @@ def _known(
     Raises:
         ServiceError: ALREADY_EXISTS for an id that is taken.
     """
-    name = f"portfolios/{request.portfolio_id}"
+    name = names.PORTFOLIOS.name(request.portfolio_id)
     known = operations.find_request(session, _METHOD, request.request_id, request)
     row = portfolios.find(session, request.portfolio_id)
     if known is not None and row is not None:

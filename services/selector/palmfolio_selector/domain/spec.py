@@ -60,7 +60,7 @@ def canonical_spec(
     canonical = selector_pb2.PortfolioSpec()
     canonical.CopyFrom(spec)
     del canonical.traits[:]
-    canonical.traits.extend(trait.removeprefix("traits/") for trait in spec.traits)
+    canonical.traits.extend(names.TRAITS.short(trait) for trait in spec.traits)
     if spec.strategy.WhichOneof("kind") is None:
         canonical.strategy.adaptive.SetInParent()
     violations = _violations(canonical, limits, field)
@@ -98,7 +98,7 @@ def _violations(spec: selector_pb2.PortfolioSpec, limits: Limits, field: str) ->
         if not getattr(spec, name):
             found.append((f"{field}.{name}", "is required: promptSets/ID"))
         else:
-            names.parse(getattr(spec, name), "promptSets", f"{field}.{name}")
+            names.PROMPT_SETS.parse(getattr(spec, name), f"{field}.{name}")
     for name, high, allowed in (("epsilon", 1.0, "[0, 1)"), ("delta", None, "[0, 1]")):
         value = getattr(spec, name)
         if not (0 <= value <= 1) or value == high:

@@ -5,6 +5,7 @@ from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio_runtime import names
 from palmfolio_selector.builds import state
 from palmfolio_selector.messages import certificates
 from palmfolio_selector.messages.certificates import Found, Values
@@ -38,7 +39,7 @@ def timestamp(seconds: float) -> timestamp_pb2.Timestamp:
 def prompt_set(session: Session, row: PromptSetRow) -> types_pb2.PromptSet:
     """A prompt set."""
     return types_pb2.PromptSet(
-        name=f"promptSets/{row.id}",
+        name=names.PROMPT_SETS.name(row.id),
         prompts=[text for _, text in prompt_sets.prompts_of(session, row.id)],
         display_name=row.display_name,
         create_time=timestamp(row.created),
@@ -52,12 +53,12 @@ def portfolio(
     message = selector_pb2.Portfolio()
     if row.state is PortfolioState.READY and row.result is not None:
         message.ParseFromString(row.result)
-    message.name = f"portfolios/{row.id}"
+    message.name = names.PORTFOLIOS.name(row.id)
     message.spec.CopyFrom(state.spec_of(row))
     message.state = _STATES[row.state]
     message.create_time.CopyFrom(timestamp(row.created))
     if row.operation:
-        message.operation = f"operations/{row.operation}"
+        message.operation = names.OPERATIONS.name(row.operation)
     if row.error is not None:
         message.error.ParseFromString(row.error)
     message.trait_versions.update(row.trait_versions or {})

@@ -69,7 +69,7 @@ def load(
     """
     kind = wanted.WhichOneof("kind")
     if kind == "portfolio":
-        return _of_portfolio(session, names.parse(wanted.portfolio, "portfolios", field))
+        return _of_portfolio(session, names.PORTFOLIOS.parse(wanted.portfolio, field))
     if kind == "evaluations":
         return _of_evaluations(session, wanted.evaluations, limits, f"{field}.evaluations")
     raise invalid_argument((field, "is required: a portfolio, or stored evaluations"))
@@ -112,7 +112,7 @@ def _of_evaluations(
     session: Session, wanted: selector_pb2.StoredEvaluations, limits: Limits, field: str
 ) -> Candidates:
     traits = _traits(wanted, limits, field)
-    prompt_set = names.parse(wanted.prompt_set, "promptSets", f"{field}.prompt_set")
+    prompt_set = names.PROMPT_SETS.parse(wanted.prompt_set, f"{field}.prompt_set")
     prompt_sets.get(session, prompt_set)
     sampling = _sampling_key(session, wanted, field)
     versions = _versions(session, wanted, traits, sampling, field)
@@ -154,7 +154,7 @@ def _of_evaluations(
 
 
 def _traits(wanted: selector_pb2.StoredEvaluations, limits: Limits, field: str) -> tuple[str, ...]:
-    traits = tuple(trait.removeprefix("traits/") for trait in wanted.traits)
+    traits = tuple(names.TRAITS.short(trait) for trait in wanted.traits)
     most = limits.max_traits_per_selection
     if not 1 <= len(traits) <= most or len(set(traits)) < len(traits) or not all(traits):
         raise invalid_argument((f"{field}.traits", f"1 to {most} different names are required"))

@@ -1,14 +1,11 @@
 """Stored evaluations, a page at a time."""
 
-import base64
-import binascii
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import and_, select, tuple_
 from sqlalchemy.orm import Session
 
-from palmfolio_runtime.errors import invalid_argument
-from palmfolio_selector.store import pages
+from palmfolio_runtime.pages import Listing
 from palmfolio_selector.store.tables import (
     EvaluationRow,
     PolicyRow,
@@ -25,6 +22,7 @@ _KEY = (
     EvaluationRow.sample,
     EvaluationRow.trait,
 )
+_LISTING = Listing("evaluations", int, int, int, int, int)
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Filter:
 
 def list_page(session: Session, wanted: Filter, size: int, token: str) -> tuple[list[Listed], str]:
     """One page of evaluations in the order of their keys, and the next page's token."""
-    size = pages.page_size(size)
+    page = _LISTING.page(size, token, asdict(wanted))
     query = (
         select(EvaluationRow, PolicyRow, PromptRow, TraitRow, SamplingRow, ResponseRow.text)
         .join(PolicyRow, PolicyRow.key == EvaluationRow.policy)
@@ -75,7 +73,7 @@ def list_page(session: Session, wanted: Filter, size: int, token: str) -> tuple[
             ),
         )
         .order_by(*_KEY)
-        .limit(size + 1)
+        .limit(page.size + 1)
     )
     if wanted.policy:
         query = query.where(PolicyRow.name == wanted.policy)
@@ -83,9 +81,9 @@ def list_page(session: Session, wanted: Filter, size: int, token: str) -> tuple[
         query = query.where(TraitRow.name == wanted.trait)
     if wanted.sampling is not None:
         query = query.where(EvaluationRow.sampling == wanted.sampling)
-    if token:
-        query = query.where(tuple_(*_KEY) > _read_token(token))
-    rows = session.execute(query).all()
+    if page.after is not None:
+        query = query.where(tuple_(*_KEY) > page.after)
+    rows, next_token = page.cut(session.execute(query).all(), lambda row: _key(row[0]))
     listed = [
         Listed(
             policy=policy.name,
@@ -99,23 +97,10 @@ def list_page(session: Session, wanted: Filter, size: int, token: str) -> tuple[
             settings=sampling.settings,
             response=response,
         )
-        for row, policy, prompt, trait, sampling, response in rows[:size]
+        for row, policy, prompt, trait, sampling, response in rows
     ]
-    if len(rows) <= size:
-        return listed, ""
-    last = rows[size - 1][0]
-    return listed, _write_token((last.policy, last.sampling, last.prompt, last.sample, last.trait))
+    return listed, next_token
 
 
-def _write_token(key: tuple[int, ...]) -> str:
-    return base64.urlsafe_b64encode(",".join(map(str, key)).encode()).decode()
-
-
-def _read_token(token: str) -> tuple[int, ...]:
-    try:
-        key = tuple(map(int, base64.urlsafe_b64decode(token.encode()).decode().split(",")))
-    except (binascii.Error, ValueError) as error:
-        raise invalid_argument(("page_token", "is not one that this server gave")) from error
-    if len(key) != len(_KEY):
-        raise invalid_argument(("page_token", "is not one that this server gave"))
-    return key
+def _key(row: EvaluationRow) -> tuple[int, ...]:
+    return row.policy, row.sampling, row.prompt, row.sample, row.trait

@@ -10,8 +10,9 @@ from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
+from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, not_found
-from palmfolio_selector.store import pages
+from palmfolio_runtime.pages import Listing
 from palmfolio_selector.store.inserts import insert_missing
 from palmfolio_selector.store.tables import (
     CandidateRow,
@@ -21,6 +22,8 @@ from palmfolio_selector.store.tables import (
     TrainingRow,
     TrainingState,
 )
+
+_LISTING = Listing("portfolios", float, str)
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def get(session: Session, identifier: str) -> PortfolioRow:
     """
     row = find(session, identifier)
     if row is None:
-        raise not_found(f"portfolios/{identifier}")
+        raise not_found(names.PORTFOLIOS.name(identifier))
     return row
 
 
@@ -168,15 +171,12 @@ def candidates(session: Session, portfolio: str) -> list[ChosenFrom]:
 
 def list_page(session: Session, size: int, token: str) -> tuple[Sequence[PortfolioRow], str]:
     """One page of portfolios, newest first, and the next page's token (empty on the last)."""
-    size = pages.page_size(size)
+    page = _LISTING.page(size, token)
     query = select(PortfolioRow).order_by(PortfolioRow.created.desc(), PortfolioRow.id.desc())
-    if token:
-        query = query.where(tuple_(PortfolioRow.created, PortfolioRow.id) < pages.read_token(token))
-    rows = session.scalars(query.limit(size + 1)).all()
-    if len(rows) <= size:
-        return rows, ""
-    last = rows[size - 1]
-    return rows[:size], pages.write_token(last.created, last.id)
+    if page.after is not None:
+        query = query.where(tuple_(PortfolioRow.created, PortfolioRow.id) < page.after)
+    rows = session.scalars(query.limit(page.size + 1)).all()
+    return page.cut(rows, lambda row: (row.created, row.id))
 
 
 def delete(session: Session, identifier: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
+from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import not_found
 from palmfolio_selector.store.inserts import insert_missing, keys_by
@@ -55,7 +56,7 @@ def get(session: Session, identifier: str) -> PromptSetRow:
     """
     row = session.get(PromptSetRow, identifier)
     if row is None:
-        raise not_found(f"promptSets/{identifier}", "create it with CreatePromptSet")
+        raise not_found(names.PROMPT_SETS.name(identifier), "create it with CreatePromptSet")
     return row
 
 

@@ -13,6 +13,7 @@ from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
+from palmfolio_runtime.volumes import is_no_room
 from palmfolio_trainer.config import TrainerConfig
 from palmfolio_trainer.executors.executor import (
     Cancelled,
@@ -24,7 +25,7 @@ from palmfolio_trainer.executors.executor import (
     Progress,
     Succeeded,
 )
-from palmfolio_trainer.jobs.volumes import Room, is_no_room
+from palmfolio_trainer.jobs.volumes import Room
 from palmfolio_trainer.policies.artifacts import ArtifactError, ArtifactStore
 from palmfolio_trainer.policies.spec import BaseModel, TrainingSpec
 from palmfolio_trainer.store import jobs as store

@@ -5,22 +5,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from palmfolio_runtime.database.probes import is_full
 from palmfolio_runtime.logs import get_logger
 
 log = get_logger(__name__)
 
 _LEAST_BYTES = 16 * 2**20
-
-
-def is_no_room(error: BaseException) -> bool:
-    """Whether an error, or one behind it, is that of a full volume or a used-up quota."""
-    behind: BaseException | None = error
-    while behind is not None:
-        if is_full(str(behind)):
-            return True
-        behind = behind.__cause__ or behind.__context__
-    return False
 
 
 class Room:

@@ -85,7 +85,7 @@ class TrainingSpec(pydantic.BaseModel):
             weights=types_pb2.Weights(values=self.weights),
             trait_versions=self.trait_versions,
             seed=self.seed,
-            initial_policy=f"policies/{self.initial_policy}" if self.initial_policy else "",
+            initial_policy=names.POLICIES.name(self.initial_policy) if self.initial_policy else "",
             grpo=trainer_pb2.GrpoConfig(**self.grpo.model_dump(include=_GRPO_FIELDS)),
         )
 
@@ -245,7 +245,7 @@ def _initial_policy(
     if not message.initial_policy:
         return None
     try:
-        identifier = names.parse(message.initial_policy, "policies", "spec.initial_policy")
+        identifier = names.POLICIES.parse(message.initial_policy, "spec.initial_policy")
     except errors.ServiceError as error:
         violations += _violations(error)
         return None

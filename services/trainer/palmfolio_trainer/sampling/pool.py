@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palmfolio.v1 import trainer_pb2
-from palmfolio_runtime import errors
+from palmfolio_runtime import errors, names
 from palmfolio_runtime.limits import Limits
 from palmfolio_trainer.policies.spec import BaseModel, Violation, check_prompts
 
@@ -139,7 +139,7 @@ class Samplers:
 
 def _message(completion: "Completion") -> trainer_pb2.Completion:
     return trainer_pb2.Completion(
-        policy=f"policies/{completion.policy}",
+        policy=names.POLICIES.name(completion.policy),
         prompt_index=completion.prompt_index,
         sample_index=completion.sample_index,
         text=completion.text,

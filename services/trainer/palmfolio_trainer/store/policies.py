@@ -1,8 +1,5 @@
 """Functions over a session that read and change policies."""
 
-import base64
-import binascii
-import json
 import time
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, trainer_pb2
 from palmfolio_runtime import errors, names, operations
+from palmfolio_runtime.pages import Listing
 from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec
 from palmfolio_trainer.store.tables import (
     JobRow,
@@ -27,6 +25,7 @@ KIND = "train_policy"
 METHOD = "TrainPolicy"
 ALIVE = (JobState.QUEUED, JobState.RUNNING)
 _QUEUE_RETRY_SECONDS = 10.0
+_LISTING = Listing("policies", float, str)
 
 
 def get(session: Session, name: str, field: str = "name") -> PolicyRow:
@@ -35,7 +34,7 @@ def get(session: Session, name: str, field: str = "name") -> PolicyRow:
     Raises:
         ServiceError: INVALID_ARGUMENT naming `field`, or NOT_FOUND.
     """
-    row = session.get(PolicyRow, names.parse(name, "policies", field))
+    row = session.get(PolicyRow, names.POLICIES.parse(name, field))
     if row is None:
         raise errors.not_found(name)
     return row
@@ -100,7 +99,7 @@ def admit(
         _check_queue(session, max_alive_jobs)
         operation = _begin(session, policy or _add(session, training))
     operations.remember_request(
-        session, METHOD, request.request_id, request, f"operations/{operation.id}"
+        session, METHOD, request.request_id, request, names.OPERATIONS.name(operation.id)
     )
     return operations.to_proto(operation)
 
@@ -130,7 +129,10 @@ def _add(session: Session, training: TrainingRequest) -> PolicyRow:
 
 def _begin(session: Session, policy: PolicyRow) -> operations.OperationRow:
     operation = operations.create(
-        session, KIND, f"policies/{policy.id}", metadata(policy.id, progress("queued"), time.time())
+        session,
+        KIND,
+        names.POLICIES.name(policy.id),
+        metadata(policy.id, progress("queued"), time.time()),
     )
     session.add(
         JobRow(id=operation.id, policy=policy.id, state=JobState.QUEUED, created=time.time())
@@ -144,7 +146,10 @@ def _begin(session: Session, policy: PolicyRow) -> operations.OperationRow:
 def _finished_operation(session: Session, policy: PolicyRow) -> operations.OperationRow:
     """A new operation of a policy whose own operation was deleted."""
     operation = operations.create(
-        session, KIND, f"policies/{policy.id}", metadata(policy.id, progress("done"), time.time())
+        session,
+        KIND,
+        names.POLICIES.name(policy.id),
+        metadata(policy.id, progress("done"), time.time()),
     )
     operations.succeed(session, operation, to_proto(policy))
     policy.operation = operation.id
@@ -162,25 +167,12 @@ def _check_queue(session: Session, max_alive_jobs: int) -> None:
 
 def list_page(session: Session, page_size: int, page_token: str) -> tuple[Sequence[PolicyRow], str]:
     """One page of policies, newest first, and the next page's token (empty on the last)."""
-    size = page_size if 0 < page_size <= 1000 else 100
+    page = _LISTING.page(page_size, page_token)
     query = select(PolicyRow).order_by(PolicyRow.created.desc(), PolicyRow.id.desc())
-    if page_token:
-        after = _read_token(page_token)
-        query = query.where(tuple_(PolicyRow.created, PolicyRow.id) < after)
-    rows = session.scalars(query.limit(size + 1)).all()
-    if len(rows) <= size:
-        return rows, ""
-    last = rows[size - 1]
-    token = json.dumps([last.created, last.id])
-    return rows[:size], base64.urlsafe_b64encode(token.encode()).decode()
-
-
-def _read_token(token: str) -> tuple[float, str]:
-    try:
-        created, identifier = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return float(created), str(identifier)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise errors.invalid_argument(("page_token", "is not one that this server gave")) from error
+    if page.after is not None:
+        query = query.where(tuple_(PolicyRow.created, PolicyRow.id) < page.after)
+    rows = session.scalars(query.limit(page.size + 1)).all()
+    return page.cut(rows, lambda row: (row.created, row.id))
 
 
 def delete(session: Session, name: str) -> PolicyRow:
@@ -216,7 +208,7 @@ def _in_use(message: str) -> errors.ServiceError:
 def to_proto(row: PolicyRow) -> trainer_pb2.Policy:
     """The policy as the protocol shows it, without its prompts."""
     policy = trainer_pb2.Policy(
-        name=f"policies/{row.id}",
+        name=names.POLICIES.name(row.id),
         prompts_digest=row.prompts_digest or "",
         state=_STATES[row.state],
         adapter=row.adapter or "",
@@ -243,7 +235,7 @@ def metadata(
 ) -> trainer_pb2.TrainPolicyMetadata:
     """The metadata of a training operation."""
     return trainer_pb2.TrainPolicyMetadata(
-        policy=f"policies/{policy}", progress=where, create_time=timestamp(created)
+        policy=names.POLICIES.name(policy), progress=where, create_time=timestamp(created)
     )
 
 

@@ -9,7 +9,7 @@ from palmfolio.v1 import errors_pb2, selector_pb2
 from palmfolio_palm import selection
 from palmfolio_palm.selection import Target, TargetInfeasible
 from palmfolio_palm.validation import FloatArray
-from palmfolio_runtime import operations
+from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_runtime.operations import OperationState
 from palmfolio_selector.builds.actions import explore
@@ -102,7 +102,7 @@ def _publish(session: Session, context: BuildContext, values: Values, found: Fou
             f"{count} of {total} candidates, additive gap {gap:.4g}",
         ),
     )
-    operation = operations.get(session, f"operations/{context.operation}")
+    operation = operations.get(session, names.OPERATIONS.name(context.operation))
     session.refresh(operation)
     operations.succeed(session, operation, resources.portfolio(session, row))
 
@@ -111,7 +111,7 @@ def end_failed(
     session: Session, context: BuildContext, status: status_pb2.Status, *, cancelled: bool
 ) -> None:
     """Ends a build that cannot go on, or that was cancelled."""
-    operation = operations.get(session, f"operations/{context.operation}")
+    operation = operations.get(session, names.OPERATIONS.name(context.operation))
     if operation.state is not OperationState.RUNNING:
         return
     row = portfolios.find(session, context.portfolio)

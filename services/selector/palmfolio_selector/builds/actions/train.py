@@ -7,6 +7,7 @@ from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio_runtime import names
 from palmfolio_runtime.clients.failures import CallRejected, DependencyDown
 from palmfolio_runtime.errors import ServiceError, failed_precondition, invalid_argument
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
@@ -93,7 +94,7 @@ def _request(
     spec = context.spec
     row = portfolios.training(session, context.portfolio, position)
     portfolio = portfolios.get(session, context.portfolio)
-    prompt_set = spec.training_prompt_set.removeprefix("promptSets/")
+    prompt_set = names.PROMPT_SETS.id(spec.training_prompt_set)
     initial = ""
     if row.initial:
         initial = portfolios.training(session, context.portfolio, row.initial).policy

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from palmfolio_runtime.volumes import is_no_room
 from palmfolio_trainer.executors.executor import (
     Cancelled,
     Event,
@@ -24,7 +25,6 @@ from palmfolio_trainer.executors.executor import (
     Progress,
     Succeeded,
 )
-from palmfolio_trainer.jobs.volumes import is_no_room
 from palmfolio_trainer.policies import artifacts
 from palmfolio_trainer.training.methods import registry
 from palmfolio_trainer.training.rewards import ScorerRewards

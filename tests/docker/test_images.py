@@ -23,13 +23,13 @@ def installed(stack: Stack, service: str) -> set[str]:
     return set(inside(stack, service, "python3", "-c", code).split())
 
 
-def test_the_selector_has_no_torch_and_is_small(built):
+def test_the_selector_has_no_torch_and_is_small(built: Stack) -> None:
     assert "torch" not in installed(built, "selector")
     (image,) = json.loads(run(["docker", "inspect", built.image("selector")], log=False))
     assert image["Size"] < 400 * MEGABYTE
 
 
-def test_torch_is_one_layer_of_two_images(built):
+def test_torch_is_one_layer_of_two_images(built: Stack) -> None:
     layers = {}
     for service in ("scorer", "trainer"):
         (image,) = json.loads(run(["docker", "inspect", built.image(service)], log=False))
@@ -44,7 +44,7 @@ def test_torch_is_one_layer_of_two_images(built):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_nothing_is_left_to_build_or_install_with(built, service):
+def test_nothing_is_left_to_build_or_install_with(built: Stack, service: str) -> None:
     names = installed(built, service)
     assert {"palmfolio", "grpcio", "pydantic"} <= names
     assert "pip" not in names
@@ -53,14 +53,14 @@ def test_nothing_is_left_to_build_or_install_with(built, service):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_services_run_as_a_user_that_owns_nothing_but_its_state(built, service):
+def test_services_run_as_a_user_that_owns_nothing_but_its_state(built: Stack, service: str) -> None:
     assert inside(built, service, "id", "-u") == "10001"
     writable = "for d in /opt /etc/palmfolio / /state; do test -w $d && echo $d; done; true"
     assert inside(built, service, "sh", "-c", writable) == "/state"
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_wrong_configuration_is_a_readable_error(built, service):
+def test_a_wrong_configuration_is_a_readable_error(built: Stack, service: str) -> None:
     command = ["docker", "run", "--rm", f"--env=PALMFOLIO_{service.upper()}__LIMITS__MAX_TRAITS=x"]
     with pytest.raises(AssertionError) as caught:
         run([*command, built.image(service)])

@@ -87,10 +87,11 @@ def portfolio(stack: Stack) -> palmfolio.Portfolio:
         return start_build(client).result(BUILD_SECONDS)
 
 
-def test_a_portfolio_is_built_and_routes(stack, portfolio):
+def test_a_portfolio_is_built_and_routes(stack: Stack, portfolio: palmfolio.Portfolio) -> None:
     assert portfolio.state is palmfolio.PortfolioState.READY
     # One policy for each weights, and the base model.
     assert len(portfolio.candidates) == len(WEIGHTS) + 1
+    assert portfolio.certificate is not None
     assert portfolio.certificate.additive <= 0.01
     members = {candidate.policy for candidate in portfolio.candidates if candidate.selected}
     with stack.client() as client:
@@ -104,7 +105,7 @@ def test_a_portfolio_is_built_and_routes(stack, portfolio):
             client.selector.route("small", {"kindness": 1})
 
 
-def test_ports_are_published_on_loopback_alone(stack):
+def test_ports_are_published_on_loopback_alone(stack: Stack) -> None:
     for service in SERVICES:
         settings = stack.state(service)["NetworkSettings"]
         published = [binding for ports in settings["Ports"].values() for binding in ports or []]
@@ -113,20 +114,26 @@ def test_ports_are_published_on_loopback_alone(stack):
 
 
 @pytest.mark.parametrize("service", ["scorer", "trainer", "selector", "database"])
-def test_everything_is_there_after_a_restart(stack, portfolio, service):
+def test_everything_is_there_after_a_restart(
+    stack: Stack, portfolio: palmfolio.Portfolio, service: str
+) -> None:
     before = remembered(stack)
     stack.restart(service)
     assert remembered(stack) == before
 
 
-def test_everything_is_there_after_down_and_up(stack, portfolio):
+def test_everything_is_there_after_down_and_up(
+    stack: Stack, portfolio: palmfolio.Portfolio
+) -> None:
     before = remembered(stack)
     stack.down()
     stack.up()
     assert remembered(stack) == before
 
 
-def test_a_database_that_is_stopped_is_said_and_waited_for(stack, portfolio):
+def test_a_database_that_is_stopped_is_said_and_waited_for(
+    stack: Stack, portfolio: palmfolio.Portfolio
+) -> None:
     before = remembered(stack)
     stack.compose("stop", "database")
     with stack.client() as client:
@@ -141,7 +148,9 @@ def test_a_database_that_is_stopped_is_said_and_waited_for(stack, portfolio):
     assert stack.state("selector")["RestartCount"] == 0
 
 
-def test_a_killed_selector_goes_on_to_the_same_portfolio(stack, portfolio):
+def test_a_killed_selector_goes_on_to_the_same_portfolio(
+    stack: Stack, portfolio: palmfolio.Portfolio
+) -> None:
     stack.down(with_volumes=True)
     stack.up()
     with stack.client() as client:

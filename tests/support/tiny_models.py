@@ -34,15 +34,15 @@ CHAT = (
     "{% endfor %}"
 )
 # Large enough weights that one token more or less is seen in the logits.
-WEIGHTS = {"initializer_range": 0.25}
-BODY = WEIGHTS | {
+WEIGHTS: dict[str, Any] = {"initializer_range": 0.25}
+BODY: dict[str, Any] = WEIGHTS | {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "intermediate_size": 64,
     "max_position_embeddings": 130,
 }
-GPT2 = WEIGHTS | {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 130}
+GPT2: dict[str, Any] = WEIGHTS | {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 130}
 
 
 def tokenizer(*, pair: bool, pad: bool, types: bool = False) -> PreTrainedTokenizerFast:
@@ -94,8 +94,9 @@ def classifier(
     tokens = tokenizer(
         pair=encoder, pad=encoder or kind == "qwen3", types=kind in {"bert", "deberta"}
     )
-    vocabulary = {"vocab_size": len(tokens) + unused_tokens, "num_labels": labels}
-    decoder = vocabulary | {"bos_token_id": 1, "eos_token_id": 2}
+    vocabulary: dict[str, Any] = {"vocab_size": len(tokens) + unused_tokens, "num_labels": labels}
+    decoder: dict[str, Any] = vocabulary | {"bos_token_id": 1, "eos_token_id": 2}
+    config: Any
     if kind == "bert":
         model: Any = BertForSequenceClassification(BertConfig(**BODY, **vocabulary, pad_token_id=0))
     elif kind == "roberta":

@@ -11,11 +11,12 @@ import pytest
 from palmfolio.cli.local.processes import ServiceDied
 from palmfolio.errors import ConfigurationError
 from palmfolio.testing import local_services, services_at
+from tests.support.services.processes import ServiceProcess
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "testing"
 
 
-def run_example(folder, **environment):
+def run_example(folder: Path, **environment: str) -> str:
     """The summary of the example's tests."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", str(EXAMPLE), "-p", "no:cacheprovider"],
@@ -29,7 +30,7 @@ def run_example(folder, **environment):
     return done.stdout.strip().splitlines()[-1]
 
 
-def test_the_example_starts_its_own_services_and_stops_them(tmp_path):
+def test_the_example_starts_its_own_services_and_stops_them(tmp_path: Path) -> None:
     assert "2 passed" in run_example(tmp_path, TMPDIR=str(tmp_path))
     # Configurations name the folder, so that a process left behind would show it.
     left = subprocess.run(["pgrep", "-f", f"palmfolio_.*{tmp_path}"], check=False)
@@ -37,8 +38,11 @@ def test_the_example_starts_its_own_services_and_stops_them(tmp_path):
 
 
 def test_the_example_runs_against_services_by_url(
-    tmp_path, scorer_process, trainer_process, selector_by_url
-):
+    tmp_path: Path,
+    scorer_process: ServiceProcess,
+    trainer_process: ServiceProcess,
+    selector_by_url: ServiceProcess,
+) -> None:
     processes = {
         "scorer": scorer_process,
         "trainer": trainer_process,
@@ -54,7 +58,7 @@ def test_the_example_runs_against_services_by_url(
         assert client.selector.get_portfolio("assistant").spec.traits == services.traits
 
 
-def test_a_service_that_cannot_start_is_named_with_its_log(tmp_path):
+def test_a_service_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:
     wrong = {"scorer": {"traits": [{"name": "x", "kind": "verifier", "check": "length"}]}}
     with (
         pytest.raises((ServiceDied, ConfigurationError), match="normalisation: Field required"),

@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import palmfolio
 from palmfolio.cli.local.readiness import wait_until_ready
@@ -93,10 +94,10 @@ class Stack:
                 texts.append(str(error))
         return "\n".join(texts)
 
-    def state(self, service: str) -> dict[str, object]:
+    def state(self, service: str) -> dict[str, Any]:
         """What the engine says of a service's container."""
         inspected = run(["docker", "inspect", self.container(service)], log=False)
-        state: dict[str, object] = json.loads(inspected)[0]
+        state: dict[str, Any] = json.loads(inspected)[0]
         return state
 
     def client(self) -> palmfolio.Client:

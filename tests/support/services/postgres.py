@@ -48,7 +48,7 @@ class PostgresServer:
         """Waits until somebody waits for a locked table."""
         query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
         with psycopg.connect(self.url, autocommit=True) as connection:
-            while not connection.execute(query, (table,)).fetchone()[0]:
+            while connection.execute(query, (table,)).fetchone() == (0,):
                 time.sleep(0.05)
 
     def url_of(self, user: str, password: str) -> str:

@@ -1,20 +1,14 @@
 """Checks of the verifier kind."""
 
-import json
 import time
-from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.checks.answer import numbers
 from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
 from palmfolio_scorer.traits.verifier import Verifier
-
-GSM8K = Path(__file__).parents[5] / "shared" / "data" / "gsm8k_test_first300.jsonl"
 
 
 def _loaded(check: str, **options: object) -> Verifier:
@@ -26,50 +20,6 @@ def _loaded(check: str, **options: object) -> Verifier:
 
 def _reward(trait: Verifier, response: str, reference: str = "") -> float:
     return trait.reward(Sample("prompt", response, reference))
-
-
-@pytest.mark.parametrize(
-    ("response", "reward"),
-    [
-        ("She earns 9 * 2 = $18 a day.\n#### 18", 1),
-        ("#### $18.00", 1),
-        ("#### 18 dollars, not 19", 1),
-        ("The answer is \\boxed{18}.", 1),
-        ("It is 3, no, it is 18.", 1),
-        ("It is 18, from 3 and 6", 0),
-        ("#### -18", 0),
-        ("#### 180", 0),
-        ("#### none, though 18", 1),
-        ("no number at all", 0),
-        ("", 0),
-    ],
-)
-def test_the_final_number_decides(response: str, reward: int) -> None:
-    assert _reward(_loaded("answer"), response, "9 * 2 = 18\n#### 18") == reward
-
-
-def test_numbers_are_read_as_people_write_them() -> None:
-    text = "-1,234.50 then $5, 3-4, 1,2345 and .5 or +7 (2)-3 and −9 on 10."
-    expected = ["-1234.50", "5", "3", "4", "1", "2345", "0.5", "7", "2", "3", "-9", "10"]
-    assert numbers(text) == [Decimal(number) for number in expected]
-
-
-@pytest.mark.parametrize("reference", ["", "no number", "3 and 4"])
-def test_a_reference_without_an_answer_fails_its_sample(reference: str) -> None:
-    with pytest.raises(SampleError, match="number"):
-        _reward(_loaded("answer"), "#### 1", reference)
-
-
-@pytest.mark.skipif(not GSM8K.exists(), reason="GSM8K is not at hand")
-def test_every_gsm8k_solution_is_right_and_no_other_number_is() -> None:
-    trait = _loaded("answer")
-    for line in GSM8K.read_text(encoding="utf-8").splitlines():
-        solution = json.loads(line)["answer"]
-        number = solution.rsplit("####", 1)[1].strip()
-        assert _reward(trait, solution, solution) == 1
-        assert _reward(trait, f"So the answer is **${number}.00**.", solution) == 1
-        assert _reward(trait, f"#### {number}1", solution) == 0
-        assert _reward(trait, f"#### -{number}".replace("--", ""), solution) == 0
 
 
 def test_json() -> None:

@@ -1,15 +1,10 @@
-"""Whether a response's final number is the reference's."""
+"""Whether a response's final answer is the reference's."""
 
-import re
-from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from palmfolio_scorer.samples import Sample, SampleError
+from palmfolio_scorer.traits.checks.answers.reading import Place, read
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
-
-_NUMBER = re.compile(r"[-+−]?[$£€]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)")
-_MARKED = re.compile(r"####\s*([^\n]*)")
-_BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
 
 
 class AnswerOptions(CheckOptions):
@@ -17,58 +12,45 @@ class AnswerOptions(CheckOptions):
 
     response: Literal["marked", "boxed", "last", "any"] = "any"
     """Where the response's answer stands: after its last `####`, in its last `\\boxed{}`, or as its
-    last number; `any` takes the first of these that there is."""
+    last number; `any` takes the first of these that there is, and a response that is nothing but an
+    answer as it is."""
     reference: Literal["marked", "last"] = "marked"
-    """Where the reference's answer stands; a bare number is always read."""
+    """Where the reference's answer stands: `marked` reads what follows its last `####`, its last
+    `\\boxed{}`, a reference that is nothing but an answer, or its only number; `last` reads its
+    last number where there is neither a mark nor a box."""
 
 
 class Answer(Check[AnswerOptions]):
-    """Raw reward: 1 when the numbers are equal, else 0, also where the response has none.
+    """Raw reward: 1 when the two answers are equal, else 0, also where the response has none.
 
-    Thousands separators, currency signs, signs, and trailing zeros and stops do not matter.
+    Both sides are read by the same rules. Answers are numbers as people and LaTeX write them,
+    fractions, percentages, times and ratios, short expressions, lists and intervals. Units and
+    currencies are left out. An answer that is not understood equals only the same text.
     """
 
     name = "answer"
+    code_version: ClassVar[int] = 2
     options_type = AnswerOptions
 
     def reward(self, sample: Sample) -> float:
-        """Compares the two numbers exactly, as decimals."""
-        expected = self._expected(sample.reference)
-        return float(self._given(sample.response) == expected)
-
-    def _expected(self, reference: str) -> Decimal:
-        marked = _last(_MARKED, reference)
-        if marked is None and self.options.reference == "marked":
-            marked = reference if len(numbers(reference)) == 1 else None
-        found = numbers(reference if marked is None else marked)
-        if not found or (marked is None and self.options.reference == "marked"):
-            raise SampleError("holds no number after `####`", field="reference")
-        return found[-1]
-
-    def _given(self, response: str) -> Decimal | None:
-        marked, boxed = _last(_MARKED, response), _last(_BOXED, response)
-        where = self.options.response
-        # After a mark the answer comes first; in running text it comes last.
-        for text, use in ((marked, "marked"), (boxed, "boxed")):
-            if where in (use, "any") and text is not None and (found := numbers(text)):
-                return found[0]
-        if where in ("last", "any") and (found := numbers(response)):
-            return found[-1]
-        return None
+        """Compares numbers exactly, as fractions; roots and functions within 1e-9."""
+        expected = read(sample.reference, _REFERENCE[self.options.reference])
+        if expected is None:
+            raise SampleError(
+                "holds no answer: no number after `####`, in `\\boxed{}` or as its whole text",
+                field="reference",
+            )
+        given = read(sample.response, _RESPONSE[self.options.response])
+        return float(given is not None and given.equals(expected))
 
 
-def _last(pattern: re.Pattern[str], text: str) -> str | None:
-    found = pattern.findall(text)
-    return str(found[-1]) if found else None
-
-
-def numbers(text: str) -> list[Decimal]:
-    """The numbers in a text, in order: `-1,234.50` is one number, and `3-4` is 3 and 4."""
-    found = []
-    for match in _NUMBER.finditer(text):
-        token = match.group()
-        before = text[: match.start()][-1:]
-        if before.isalnum() or before in (")", "]"):
-            token = token.lstrip("-+−")
-        found.append(Decimal(re.sub("[$£€,+]", "", token).replace("−", "-")))
-    return found
+_RESPONSE: dict[str, tuple[Place, ...]] = {
+    "marked": ("marked",),
+    "boxed": ("boxed",),
+    "last": ("last",),
+    "any": ("marked", "boxed", "whole", "last"),
+}
+_REFERENCE: dict[str, tuple[Place, ...]] = {
+    "marked": ("marked", "boxed", "whole", "only"),
+    "last": ("marked", "boxed", "whole", "last"),
+}

@@ -1,0 +1,1 @@
+"""How final answers are read from texts and compared."""

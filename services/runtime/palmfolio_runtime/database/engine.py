@@ -200,7 +200,8 @@ def _check_known(connection: Connection, scripts: ScriptDirectory, package: str)
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current not in {s.revision for s in scripts.walk_revisions()}:
         raise SchemaError(
-            f"the database is at schema {current}, which this version of {package} does not know: "
+            f"the database is at schema {current}, which this version of "
+            f"{package.partition('.')[0]} does not know: "
             "run a newer version of the program, or point it at another database"
         )
 

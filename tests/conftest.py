@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -11,6 +12,10 @@ import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# PostgreSQL is started as another user, which takes a real fork. gRPC's own handlers around a fork
+# can wait for ever where channels are open; nothing here uses gRPC in a forked child.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 @pytest.fixture(scope="session")

@@ -51,7 +51,7 @@ USER palmfolio
 VOLUME /state
 EXPOSE 50051
 HEALTHCHECK --interval=10s --timeout=10s --start-period=10m --retries=6 \
-  CMD ["python3", "-m", "palmfolio_runtime.healthcheck", "127.0.0.1:50051", "--service", "palmfolio.v1.Scorer"]
+  CMD ["python3", "-m", "palmfolio_runtime.serving.healthcheck", "127.0.0.1:50051", "--service", "palmfolio.v1.Scorer"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python3", "-m", "palmfolio_scorer"]
 CMD ["--config", "/etc/palmfolio/scorer.yaml"]

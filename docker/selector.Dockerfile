@@ -43,7 +43,7 @@ USER palmfolio
 VOLUME /state
 EXPOSE 50053
 HEALTHCHECK --interval=10s --timeout=10s --start-period=10m --retries=6 \
-  CMD ["python3", "-m", "palmfolio_runtime.healthcheck", "127.0.0.1:50053", "--service", "palmfolio.v1.Selector"]
+  CMD ["python3", "-m", "palmfolio_runtime.serving.healthcheck", "127.0.0.1:50053", "--service", "palmfolio.v1.Selector"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python3", "-m", "palmfolio_selector"]
 CMD ["--config", "/etc/palmfolio/selector.yaml"]

@@ -51,7 +51,7 @@ USER palmfolio
 VOLUME /state
 EXPOSE 50052
 HEALTHCHECK --interval=10s --timeout=10s --start-period=10m --retries=6 \
-  CMD ["python3", "-m", "palmfolio_runtime.healthcheck", "127.0.0.1:50052", "--service", "palmfolio.v1.Trainer"]
+  CMD ["python3", "-m", "palmfolio_runtime.serving.healthcheck", "127.0.0.1:50052", "--service", "palmfolio.v1.Trainer"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python3", "-m", "palmfolio_trainer"]
 CMD ["--config", "/etc/palmfolio/trainer.yaml"]

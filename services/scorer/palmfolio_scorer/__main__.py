@@ -7,7 +7,7 @@ from pathlib import Path
 
 from palmfolio_runtime.config import ConfigError, load_config
 from palmfolio_runtime.serving.server import run
-from palmfolio_runtime.threads import wait_passively
+from palmfolio_runtime.serving.threads import wait_passively
 from palmfolio_scorer.config import ScorerConfig
 from palmfolio_scorer.service import ScorerService
 

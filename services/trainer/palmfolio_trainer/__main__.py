@@ -6,7 +6,7 @@ from pathlib import Path
 
 from palmfolio_runtime.config import ConfigError, load_config
 from palmfolio_runtime.serving.server import run
-from palmfolio_runtime.threads import wait_passively
+from palmfolio_runtime.serving.threads import wait_passively
 from palmfolio_trainer.config import TrainerConfig
 from palmfolio_trainer.service import TrainerService
 

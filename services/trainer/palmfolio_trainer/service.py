@@ -12,6 +12,7 @@ from palmfolio_runtime import operations
 from palmfolio_runtime.clients.scorer import ScorerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
+from palmfolio_runtime.leases import StateFolder
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS
 from palmfolio_runtime.volumes import is_no_room
@@ -25,7 +26,6 @@ from palmfolio_trainer.policies.spec import BaseModel
 from palmfolio_trainer.sampling.pool import Samplers
 from palmfolio_trainer.sampling.thread import SamplingThread
 from palmfolio_trainer.servicer import TrainerServicer
-from palmfolio_trainer.state import StateFolder
 from palmfolio_trainer.store import policies
 
 log = get_logger(__name__)

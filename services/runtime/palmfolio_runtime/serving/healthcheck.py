@@ -1,4 +1,4 @@
-"""Asks a service whether it is serving: `python -m palmfolio_runtime.healthcheck ADDRESS`.
+"""Asks a service whether it is serving: `python -m palmfolio_runtime.serving.healthcheck ADDRESS`.
 
 The exit status is 0 when it is. For container health checks and scripts; speaks TLS when given the
 authority's certificate.

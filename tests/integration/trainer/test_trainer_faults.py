@@ -67,7 +67,7 @@ def test_a_training_waits_for_its_scorer(trainer: Client, scorer_process: Servic
 
 def test_a_second_trainer_may_not_use_the_state(trainer: Client) -> None:
     process = trainer.process
-    with pytest.raises(AssertionError, match="in use by another trainer"):
+    with pytest.raises(AssertionError, match="in use by another process"):
         start_service("trainer", process.config, process.folder / "second")
 
 

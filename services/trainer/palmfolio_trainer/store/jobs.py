@@ -1,18 +1,17 @@
 """Functions over a session that claim, renew and end training jobs.
 
-Whoever changes a job names the attempt that it believes to be current; a stale attempt changes
-nothing and is told so by a False.
+Callers pass their attempt number (fencing token); a stale one changes nothing and gets False.
 """
 
 import time
 from dataclasses import dataclass
 
 from google.rpc import status_pb2
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import trainer_pb2
-from palmfolio_runtime import operations
+from palmfolio_runtime import leases, operations
 from palmfolio_trainer.store import policies
 from palmfolio_trainer.store.tables import (
     JobRow,
@@ -21,6 +20,8 @@ from palmfolio_trainer.store.tables import (
     PolicyState,
     PromptsRow,
 )
+
+_RUNNING = JobRow.state == JobState.RUNNING
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,17 @@ class Claim:
 
 def claim(session: Session, owner: str, lease_seconds: float, limit: int) -> list[Claim]:
     """Takes up to `limit` queued or abandoned jobs, oldest first, each with a new attempt."""
-    now = time.time()
-    abandoned = and_(JobRow.state == JobState.RUNNING, JobRow.lease_expires < now)
-    query = select(JobRow).where(or_(JobRow.state == JobState.QUEUED, abandoned))
-    query = query.order_by(JobRow.created, JobRow.id).limit(limit)
-    rows = session.scalars(query.with_for_update(skip_locked=True)).all()
+    rows = leases.claim(
+        session,
+        JobRow,
+        owner,
+        lease_seconds,
+        limit,
+        where=JobRow.state.in_(policies.ALIVE),
+        order_by=(JobRow.created, JobRow.id),
+    )
     for row in rows:
         row.state = JobState.RUNNING
-        row.attempt += 1
-        row.owner = owner
-        row.heartbeat = now
-        row.lease_expires = now + lease_seconds
     return [_claimed(session, row) for row in rows]
 
 
@@ -72,18 +73,13 @@ def _claimed(session: Session, row: JobRow) -> Claim:
 
 def owned(session: Session, owner: str) -> list[Claim]:
     """The running jobs of an owner, at their current attempts."""
-    query = select(JobRow).where(JobRow.state == JobState.RUNNING, JobRow.owner == owner)
-    return [_claimed(session, row) for row in session.scalars(query).all()]
+    rows = leases.owned(session, JobRow, owner, where=_RUNNING)
+    return [_claimed(session, row) for row in rows]
 
 
 def renew(session: Session, owner: str, lease_seconds: float) -> None:
     """Extends the leases of an owner's running jobs."""
-    now = time.time()
-    session.execute(
-        update(JobRow)
-        .where(JobRow.state == JobState.RUNNING, JobRow.owner == owner)
-        .values(heartbeat=now, lease_expires=now + lease_seconds)
-    )
+    leases.renew(session, JobRow, owner, lease_seconds, where=_RUNNING)
 
 
 def requeue(session: Session, job: str, attempt: int, why: str) -> bool:
@@ -186,15 +182,14 @@ def cancelled(session: Session, job: str, attempt: int) -> bool:
 
 
 def _current(session: Session, job: str, attempt: int) -> JobRow | None:
-    row = session.get(JobRow, job, with_for_update=True)
-    fenced = row is None or row.state is not JobState.RUNNING or row.attempt != attempt
-    return None if fenced else row
+    row = leases.fence(session, JobRow, job, attempt)
+    # A job that has ended keeps its last attempt and owner.
+    return row if row is not None and row.state is JobState.RUNNING else None
 
 
 def _back_to_queue(row: JobRow) -> None:
     row.state = JobState.QUEUED
-    row.owner = None
-    row.lease_expires = None
+    leases.release(row)
 
 
 def _operation(session: Session, row: JobRow) -> operations.OperationRow:

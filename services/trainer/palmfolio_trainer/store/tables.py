@@ -5,6 +5,8 @@ import enum
 from sqlalchemy import JSON, Enum, Float, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from palmfolio_runtime.leases import LeaseColumns
+
 
 class Base(DeclarativeBase):
     """Metadata of the trainer's tables."""
@@ -70,11 +72,11 @@ class PolicyRow(Base):
         return self.spec is None
 
 
-class JobRow(Base):
+class JobRow(LeaseColumns, Base):
     """The training of one operation.
 
-    A trainer owns a running job as long as its lease lasts; each claim raises `attempt`, and only
-    the current attempt may change the job or publish (the attempt is the fencing token).
+    A trainer owns a running job as long as its lease lasts. Only the current attempt may change the
+    job or publish its adapter.
     """
 
     __tablename__ = "jobs"
@@ -85,15 +87,7 @@ class JobRow(Base):
     state: Mapped[JobState] = mapped_column(
         Enum(JobState, native_enum=False, length=16, values_callable=lambda e: [*e]), index=True
     )
-    attempt: Mapped[int] = mapped_column(default=0)
-    """Attempts begun."""
     crashes: Mapped[int] = mapped_column(default=0)
     """Attempts whose process died without a word."""
-    owner: Mapped[str | None] = mapped_column(String(64))
-    """The trainer that runs it."""
-    lease_expires: Mapped[float | None] = mapped_column(Float(53))
-    """Seconds since the epoch; any trainer may claim the job after it."""
-    heartbeat: Mapped[float | None] = mapped_column(Float(53))
-    """When the owner last saw the attempt alive, in seconds since the epoch."""
     created: Mapped[float] = mapped_column(Float(53))
     """Seconds since the epoch."""

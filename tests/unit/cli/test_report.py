@@ -18,7 +18,8 @@ from rich.console import Console
 import palmfolio
 import palmfolio_palm as palm
 from palmfolio.cli.render import tables
-from palmfolio.report import Answer, Report, User, geometry, line, render, slices, summary, triangle
+from palmfolio.report import Answer, Report, User, render, summary
+from palmfolio.report.figures import geometry, line, slices, triangle
 
 TRAITS = ("relevance", "brevity", "warmth", "clarity")
 

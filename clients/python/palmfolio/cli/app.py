@@ -6,19 +6,12 @@ from typing import Any
 
 import typer
 
-from palmfolio.cli.commands import (
-    generate,
-    operations,
-    policies,
-    portfolio,
-    quickstart,
-    route,
-    score,
-    select,
-    serve,
-    status,
-    traits,
-)
+from palmfolio.cli.commands import operations, score, select, traits
+from palmfolio.cli.commands.policies import generate
+from palmfolio.cli.commands.policies import group as policies
+from palmfolio.cli.commands.portfolios import builds as portfolio
+from palmfolio.cli.commands.portfolios import route
+from palmfolio.cli.commands.services import quickstart, serve, status
 from palmfolio.errors import ConfigurationError, InvalidArgument, PalmfolioError
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130

@@ -4,7 +4,8 @@ import json
 from importlib import resources
 from string import Template
 
-from palmfolio.report import colours, line, parallel, sections, slices, text, triangle
+from palmfolio.report import sections, text
+from palmfolio.report.figures import colours, line, parallel, slices, triangle
 from palmfolio.report.model import Report, letter, short_portfolio
 
 

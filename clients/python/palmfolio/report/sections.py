@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from palmfolio.report import colours, confidence, text, tradeoff, trainable
+from palmfolio.report import confidence, text, tradeoff, trainable
+from palmfolio.report.figures import colours
 from palmfolio.report.model import Answer, Report, User, short
 from palmfolio.types import Candidate
 

@@ -1,8 +1,8 @@
 """The smallest gap of every portfolio size: what another member would buy."""
 
 from palmfolio.report import text
+from palmfolio.report.figures.triangle import nice_levels
 from palmfolio.report.model import Report
-from palmfolio.report.triangle import nice_levels
 from palmfolio.types import Portfolio, TradeoffPoint
 
 WIDTH, HEIGHT = 1080.0, 380.0

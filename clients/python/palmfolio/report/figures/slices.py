@@ -8,9 +8,10 @@ strips are exact.
 import itertools
 from collections.abc import Mapping, Sequence
 
-from palmfolio.report import colours, text
-from palmfolio.report.geometry import dot
-from palmfolio.report.line import breakpoints, envelope
+from palmfolio.report import text
+from palmfolio.report.figures import colours
+from palmfolio.report.figures.geometry import dot
+from palmfolio.report.figures.line import breakpoints, envelope
 from palmfolio.report.model import Report, letter
 
 MOST = 15

@@ -2,8 +2,9 @@
 
 import math
 
-from palmfolio.report import colours, text
-from palmfolio.report.geometry import (
+from palmfolio.report import text
+from palmfolio.report.figures import colours
+from palmfolio.report.figures.geometry import (
     TRIANGLE,
     Point,
     Polygon,

@@ -1,6 +1,7 @@
 """More than three traits: each policy is a line across one axis per trait."""
 
-from palmfolio.report import colours, text
+from palmfolio.report import text
+from palmfolio.report.figures import colours
 from palmfolio.report.model import Report
 
 WIDTH, HEIGHT = 1080.0, 420.0

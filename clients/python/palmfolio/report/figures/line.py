@@ -2,8 +2,9 @@
 
 import itertools
 
-from palmfolio.report import colours, text
-from palmfolio.report.geometry import dot
+from palmfolio.report import text
+from palmfolio.report.figures import colours
+from palmfolio.report.figures.geometry import dot
 from palmfolio.report.model import Report, letter
 
 WIDTH, HEIGHT = 1080.0, 420.0

@@ -1,0 +1,1 @@
+from palmfolio._async_client.selector import *  # noqa: F403

@@ -1,0 +1,1 @@
+from palmfolio._calls.selector import *  # noqa: F403

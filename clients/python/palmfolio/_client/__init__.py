@@ -1,0 +1,1 @@
+from palmfolio._client.selector import *  # noqa: F403

@@ -9,7 +9,7 @@ import typer
 from palmfolio.cli.commands import operations, score, select, traits
 from palmfolio.cli.commands.policies import generate
 from palmfolio.cli.commands.policies import group as policies
-from palmfolio.cli.commands.portfolios import builds as portfolio
+from palmfolio.cli.commands.portfolios import group as portfolio
 from palmfolio.cli.commands.portfolios import route
 from palmfolio.cli.commands.services import quickstart, serve, status
 from palmfolio.errors import ConfigurationError, InvalidArgument, PalmfolioError

@@ -15,16 +15,7 @@ from palmfolio.types.common import (
     ServerInfo,
     Weights,
 )
-from palmfolio.types.scorer import (
-    Calibration,
-    CalibrationMethod,
-    Rewards,
-    Sample,
-    SampleStatus,
-    ScoredSample,
-    Trait,
-)
-from palmfolio.types.selector import (
+from palmfolio.types.portfolios import (
     AdaptiveStrategy,
     Baselines,
     BuildEvent,
@@ -56,6 +47,15 @@ from palmfolio.types.selector import (
     TradeoffPoint,
     TrainableBound,
     UniformStrategy,
+)
+from palmfolio.types.scorer import (
+    Calibration,
+    CalibrationMethod,
+    Rewards,
+    Sample,
+    SampleStatus,
+    ScoredSample,
+    Trait,
 )
 from palmfolio.types.trainer import (
     Completion,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import palmfolio
-from palmfolio import ExplicitStrategy, ExplicitTraining, GrpoConfig, SamplingConfig, Strategy
+from palmfolio import ExplicitStrategy, ExplicitTraining, GrpoConfig, SamplingConfig
 from tests.support.docker.stack import SERVICES, Stack
 
 TRAINING_PROMPTS = ["How do I brew good coffee?", "What is a good book?", "Tell me of the sea."]
@@ -28,9 +28,7 @@ def start_build(client: palmfolio.Client, portfolio_id: str = "small") -> palmfo
         traits=("relevance", "brevity", "warmth"),
         training_prompt_set=training.name,
         evaluation_prompt_set=evaluation.name,
-        strategy=Strategy(
-            explicit=ExplicitStrategy(tuple(ExplicitTraining(weights) for weights in WEIGHTS))
-        ),
+        strategy=ExplicitStrategy(tuple(ExplicitTraining(weights) for weights in WEIGHTS)),
         grpo=GrpoConfig(
             steps=1, prompts_per_step=2, completions_per_prompt=2, max_completion_tokens=12
         ),

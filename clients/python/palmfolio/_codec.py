@@ -1,7 +1,13 @@
-"""Between protocol messages and the values of `palmfolio.types`.
+"""Converts between protocol messages and the values of `palmfolio.types`.
 
-A value's fields carry the names of its message's fields, so the type hints of the value say all
-that is needed. The exceptions are in `_SPECIAL`: messages that become another shape.
+A value's fields carry the names of its message's fields, so the value's type hints are enough to
+convert most of it. Three rules cover the rest:
+
+- A field whose hint allows None is None when the message leaves it unset. A number or a text
+  without presence counts as unset when it is 0 or empty: the protocol gives those values the
+  meaning "not given" wherever the hint allows None.
+- A field with `KINDS` in its metadata holds one of several classes: the member of a oneof.
+- Messages that become another shape are listed in `_SPECIAL`.
 """
 
 import dataclasses
@@ -18,6 +24,7 @@ from google.rpc import status_pb2
 
 from palmfolio import errors
 from palmfolio import types as values
+from palmfolio.types.common import KINDS
 from palmfolio.v1 import scorer_pb2, types_pb2
 
 Value = TypeVar("Value")
@@ -28,15 +35,18 @@ def decode(cls: type[Value], message: Message) -> Value:
     special = _SPECIAL.get(cls)
     if special is not None:
         return typing.cast(Value, special(message))
+    described = message.DESCRIPTOR.fields_by_name
     fields = {
-        name: _decode_field(hint, message, message.DESCRIPTOR.fields_by_name[name])
-        for name, hint in _hints(typing.cast(Hashable, cls)).items()
+        name: _decode_kind(kinds, message, name)
+        if kinds
+        else _decode_field(hint, message, described[name])
+        for name, hint, kinds in _fields(typing.cast(Hashable, cls))
     }
     return cls(**fields)
 
 
 def encode(value: Any, message: Message) -> None:
-    """Writes a value into an empty message; what is None stays unset.
+    """Writes a value into an empty message; a field that is None stays unset.
 
     Raises:
         errors.ConfigurationError: a field has a type that the protocol does not take.
@@ -46,14 +56,19 @@ def encode(value: Any, message: Message) -> None:
         if item is None:
             continue
         try:
-            _encode_field(item, message, field.name)
+            if kinds := field.metadata.get(KINDS):
+                _encode_kind(kinds, item, message, field.name)
+            else:
+                _encode_field(item, message, field.name)
+        except errors.ConfigurationError:
+            raise  # of a field within this one, which it names
         except (TypeError, ValueError, AttributeError) as error:
             where = f"{type(value).__name__}.{field.name}"
             raise errors.ConfigurationError(f"{where} cannot be {item!r}: {error}") from error
 
 
 def failure(status: status_pb2.Status) -> values.Failure | None:
-    """The failure that a status tells of; None for OK."""
+    """The failure that a status describes; None for OK."""
     if status.code == 0:
         return None
     error = errors.from_status(status)
@@ -61,14 +76,50 @@ def failure(status: status_pb2.Status) -> values.Failure | None:
 
 
 @functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
-    resolved = typing.get_type_hints(cls)
-    return {field.name: resolved[field.name] for field in dataclasses.fields(cls)}
+def _fields(cls: Any) -> tuple[tuple[str, Any, Mapping[str, type] | None], ...]:
+    """Name, type hint and kinds of every field; looking them up is slow, and listings are long."""
+    hints = typing.get_type_hints(cls)
+    return tuple(
+        (field.name, hints[field.name], field.metadata.get(KINDS))
+        for field in dataclasses.fields(cls)
+    )
+
+
+def _oneof(message: Message, name: str) -> tuple[Message, str]:
+    """The message that holds a oneof, and the oneof's name.
+
+    A value's field stands either for the oneof itself (`PolicySpec.method`) or for a message that
+    has nothing else (`PortfolioSpec.strategy`).
+    """
+    if name in message.DESCRIPTOR.oneofs_by_name:
+        return message, name
+    holder: Message = getattr(message, name)
+    (oneof,) = holder.DESCRIPTOR.oneofs_by_name
+    return holder, oneof
+
+
+def _decode_kind(kinds: Mapping[str, type], message: Message, name: str) -> Any:
+    holder, oneof = _oneof(message, name)
+    kind = holder.WhichOneof(oneof)
+    return None if kind is None else decode(kinds[kind], getattr(holder, kind))
+
+
+def _encode_kind(kinds: Mapping[str, type], item: Any, message: Message, name: str) -> None:
+    holder, _ = _oneof(message, name)
+    for kind, cls in kinds.items():
+        if isinstance(item, cls):
+            target: Message = getattr(holder, kind)
+            # A strategy may have no fields: without this, nothing would be sent for it.
+            target.SetInParent()
+            encode(item, target)
+            return
+    known = ", ".join(cls.__name__ for cls in kinds.values())
+    raise TypeError(f"it must be one of {known}")
 
 
 def _decode_field(hint: Any, message: Message, field: Any) -> Any:
     inner, optional = _strip_none(hint)
-    if field.has_presence and optional and not message.HasField(field.name):
+    if optional and not _is_set(message, field):
         return None
     item = getattr(message, field.name)
     if isinstance(item, types_pb2.Weights):
@@ -103,6 +154,12 @@ def _decode_enum(cls: type[enum.StrEnum], number: int, field: Any) -> enum.StrEn
     known = by_number.get(number)
     name = known.name.removeprefix(prefix).lower() if known else "unspecified"
     return cls(name) if name in set(cls) else cls("unspecified")
+
+
+def _is_set(message: Message, field: Any) -> bool:
+    return bool(
+        message.HasField(field.name) if field.has_presence else getattr(message, field.name)
+    )
 
 
 def _strip_none(hint: Any) -> tuple[Any, bool]:

@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, TypeVar
 
-from palmfolio import _calls, errors
-from palmfolio._calls import Numbered, OperationKind
+from palmfolio import errors
+from palmfolio._calls import every_service
+from palmfolio._calls.call import Call, Numbered, OperationKind
 from palmfolio._retry import Deadline, Patience
 from palmfolio._transport import AsyncTransport, SyncTransport
 
@@ -62,7 +63,7 @@ class _Operation(Generic[Result, Event]):
             )
         return self._kind.read(response)
 
-    def _wait_call(self, deadline: Deadline) -> tuple[_calls.Call[Any], float]:
+    def _wait_call(self, deadline: Deadline) -> tuple[Call[Any], float]:
         remaining = deadline.remaining()
         seconds = _WAIT_SECONDS if remaining is None else min(_WAIT_SECONDS, remaining)
         if seconds <= 0:
@@ -71,7 +72,7 @@ class _Operation(Generic[Result, Event]):
                 code="DEADLINE_EXCEEDED",
                 resource=self.name,
             )
-        call = _calls.wait_operation(self._kind.service, self.name, seconds)
+        call = every_service.wait_operation(self._kind.service, self.name, seconds)
         return call, seconds + _WAIT_MARGIN_SECONDS
 
 
@@ -86,7 +87,9 @@ class Operation(_Operation[Result, Event]):
 
     def refresh(self) -> None:
         """Asks the service for the present state."""
-        self._message = self._transport.unary(_calls.get_operation(self._kind.service, self.name))
+        self._message = self._transport.unary(
+            every_service.get_operation(self._kind.service, self.name)
+        )
 
     def wait(self, timeout: float | None = None) -> None:
         """Returns when the operation is done, however it ended. Outlives restarts of the service.
@@ -142,7 +145,7 @@ class Operation(_Operation[Result, Event]):
 
     def cancel(self) -> None:
         """Asks the service to stop the work; `result` then raises `Cancelled`."""
-        self._transport.unary(_calls.cancel_operation(self._kind.service, self.name))
+        self._transport.unary(every_service.cancel_operation(self._kind.service, self.name))
 
 
 class AsyncOperation(_Operation[Result, Event]):
@@ -157,7 +160,7 @@ class AsyncOperation(_Operation[Result, Event]):
     async def refresh(self) -> None:
         """As `Operation.refresh`."""
         self._message = await self._transport.unary(
-            _calls.get_operation(self._kind.service, self.name)
+            every_service.get_operation(self._kind.service, self.name)
         )
 
     async def wait(self, timeout: float | None = None) -> None:
@@ -198,4 +201,4 @@ class AsyncOperation(_Operation[Result, Event]):
 
     async def cancel(self) -> None:
         """As `Operation.cancel`."""
-        await self._transport.unary(_calls.cancel_operation(self._kind.service, self.name))
+        await self._transport.unary(every_service.cancel_operation(self._kind.service, self.name))

@@ -13,7 +13,8 @@ import grpc
 import grpc.aio
 
 from palmfolio import _connection, errors
-from palmfolio._calls import OPERATIONS_STUB, STUBS, Call
+from palmfolio._calls.call import Call
+from palmfolio._calls.stubs import OPERATIONS_STUB, STUBS
 from palmfolio._connection import Connection, ServiceName, Timeouts
 from palmfolio._retry import Deadline, pause_before_retry
 

@@ -50,7 +50,9 @@ def _portfolio(d: int, **changes: Any) -> palmfolio.Portfolio:
     gap = 0.5 if d > 2 else 0.0
     content: dict[str, Any] = {
         "name": "portfolios/tiny",
-        "spec": palmfolio.PortfolioSpec("base", traits, "", "", palmfolio.Strategy(), delta=0.05),
+        "spec": palmfolio.PortfolioSpec(
+            "base", traits, "", "", palmfolio.AdaptiveStrategy(), delta=0.05
+        ),
         "state": palmfolio.PortfolioState.READY,
         "candidates": candidates,
         "certificate": palmfolio.Certificate(
@@ -176,7 +178,9 @@ def test_the_page_is_whole_and_loads_nothing(d: int) -> None:
 def test_a_trait_cannot_end_the_script() -> None:
     portfolio = _portfolio(3)
     evil = "</script><script>alert(1)</script>"
-    spec = palmfolio.PortfolioSpec("base", (evil, *TRAITS[1:3]), "", "", palmfolio.Strategy())
+    spec = palmfolio.PortfolioSpec(
+        "base", (evil, *TRAITS[1:3]), "", "", palmfolio.AdaptiveStrategy()
+    )
     page = render(_report(3, spec=spec, candidates=portfolio.candidates))
     assert "<script>alert" not in page
     assert page.count("</script>") == 2
@@ -195,7 +199,7 @@ def test_strips_show_the_largest_gap_between_any_two_traits() -> None:
         for index in range(30)
     )
     worst = {"relevance": 0.25, "brevity": 0.75}
-    spec = palmfolio.PortfolioSpec("", traits, "", "", palmfolio.Strategy(), delta=0.05)
+    spec = palmfolio.PortfolioSpec("", traits, "", "", palmfolio.AdaptiveStrategy(), delta=0.05)
     certificate = palmfolio.Certificate(0.5, 0.5, worst, 0.0, 0.05, 0.5, worst)
     report = Report(_portfolio(4, spec=spec, candidates=candidates, certificate=certificate))
     drawing = slices.chart(report)

@@ -9,8 +9,9 @@ from palmfolio.cli.render.scoring import ScoreProgress
 
 def _shown(terminal: bool) -> str:
     now = [100.0]
+    written = io.StringIO()
     console = Console(
-        file=io.StringIO(),
+        file=written,
         force_terminal=terminal,
         width=120,
         legacy_windows=False,
@@ -20,7 +21,7 @@ def _shown(terminal: bool) -> str:
         for done in range(0, 1000, 10):
             now[0] += 0.25
             progress.show(done)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return written.getvalue()
 
 
 def test_away_from_a_terminal_a_line_comes_every_ten_seconds() -> None:

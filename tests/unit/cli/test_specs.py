@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 import palmfolio
-from palmfolio.cli.files.portfolio_spec import load_portfolio, read_prompts
+from palmfolio.cli.files.portfolio_spec import load_portfolio
+from palmfolio.cli.files.prompts import read_prompts
 
 CONTENT: dict[str, Any] = {
     "portfolio": "quickstart",
@@ -46,8 +47,8 @@ def test_a_file_becomes_a_spec(tmp_path: Path) -> None:
         "promptSets/1",
         "promptSets/2",
     )
-    assert spec.strategy.explicit is not None
-    first, second = spec.strategy.explicit.trainings
+    assert isinstance(spec.strategy, palmfolio.ExplicitStrategy)
+    first, second = spec.strategy.trainings
     assert first.weights == {"relevance": 1.0, "brevity": 1.0}
     assert second.initial_training == 1
     assert second.grpo == palmfolio.GrpoConfig(steps=6)
@@ -57,13 +58,13 @@ def test_a_file_becomes_a_spec(tmp_path: Path) -> None:
 def test_the_protocols_form_of_a_strategy_is_accepted_too(tmp_path: Path) -> None:
     strategy = {"explicit": {"trainings": [{"weights": {"brevity": 1}}]}}
     spec = load_portfolio(_write(tmp_path, strategy=strategy)).spec
-    assert spec.strategy.explicit is not None
-    assert len(spec.strategy.explicit.trainings) == 1
+    assert isinstance(spec.strategy, palmfolio.ExplicitStrategy)
+    assert len(spec.strategy.trainings) == 1
 
 
 def test_a_grid_needs_no_settings(tmp_path: Path) -> None:
     spec = load_portfolio(_write(tmp_path, strategy={"grid": {}})).spec
-    assert spec.strategy == palmfolio.Strategy(grid=palmfolio.GridStrategy())
+    assert spec.strategy == palmfolio.GridStrategy()
 
 
 def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
@@ -84,6 +85,14 @@ def test_exponents_without_a_point_are_numbers(tmp_path: Path) -> None:
         ({"grpo": {"steps": True}}, r"grpo\.steps must be a whole number"),
         ({"delta": "small"}, "delta must be a number"),
         ({"traits": "relevance"}, "traits must be a list"),
+        ({"strategy": {}}, r"strategy must be a mapping with exactly one of explicit: \{…\}, grid"),
+        ({"strategy": "grid"}, "strategy must be a mapping with exactly one of"),
+        ({"strategy": {"grid": {}, "uniform": {}}}, "exactly one of"),
+        ({"strategy": {"random": {}}}, "exactly one of"),
+        (
+            {"strategy": {"uniform": {"steps": 4}}},
+            r"strategy\.uniform\.steps is unknown; known: res",
+        ),
         ({"strategy": {"explicit": [{"grpo": {}}]}}, r"trainings\[0\]\.weights is required"),
         (
             {"strategy": {"explicit": [{"weights": {"brevity": "x"}}]}},

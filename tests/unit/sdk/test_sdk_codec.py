@@ -1,17 +1,22 @@
 """The values and the protocol say the same."""
 
 import dataclasses
+import enum
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from google.rpc import status_pb2
 
 import palmfolio
 from palmfolio import _codec, types
+from palmfolio.types.strategies import STRATEGIES
+from palmfolio.types.trainer import METHODS
 from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
 
-MESSAGES = {
+MESSAGES: dict[type, Any] = {
     types.Readiness: types_pb2.Readiness,
     types.BaseModel: types_pb2.BaseModel,
     types.DeviceMemory: types_pb2.DeviceMemory,
@@ -31,7 +36,6 @@ MESSAGES = {
     types.ExplicitTraining: selector_pb2.ExplicitTraining,
     types.ExplicitStrategy: selector_pb2.ExplicitStrategy,
     types.GridStrategy: selector_pb2.GridStrategy,
-    types.Strategy: selector_pb2.Strategy,
     types.AdaptiveStrategy: selector_pb2.AdaptiveStrategy,
     types.ConfidenceBound: selector_pb2.ConfidenceBound,
     types.Optimality: selector_pb2.Optimality,
@@ -53,7 +57,7 @@ MESSAGES = {
     types.StoredEvaluations: selector_pb2.StoredEvaluations,
     types.Selection: selector_pb2.SelectPortfolioResponse,
 }
-ENUMS = {
+ENUMS: dict[type[enum.StrEnum], Any] = {
     types.CalibrationMethod: scorer_pb2.CalibrationMethod,
     types.PolicyState: trainer_pb2.PolicyState,
     types.FinishReason: trainer_pb2.FinishReason,
@@ -64,19 +68,46 @@ ENUMS = {
 
 
 @pytest.mark.parametrize(("value", "message"), MESSAGES.items())
-def test_values_have_the_fields_of_their_messages(value: type, message: type) -> None:
+def test_values_have_the_fields_of_their_messages(value: type, message: Any) -> None:
     fields = {field.name for field in dataclasses.fields(value)}
-    assert fields == set(message.DESCRIPTOR.fields_by_name)
+    assert fields == _names(message.DESCRIPTOR)
+
+
+def _names(descriptor: Any) -> set[str]:
+    """The fields of a message, those of a oneof under the oneof's name."""
+    oneofs = {
+        field.name: field.containing_oneof.name
+        for field in descriptor.fields
+        if field.containing_oneof and not field.containing_oneof.name.startswith("_")
+    }
+    return {oneofs.get(field.name, field.name) for field in descriptor.fields}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message", "oneof"),
+    [
+        (STRATEGIES, selector_pb2.Strategy, "kind"),
+        (METHODS, trainer_pb2.PolicySpec, "method"),
+    ],
+)
+def test_every_member_of_a_oneof_has_a_class(
+    kinds: Mapping[str, type], message: Any, oneof: str
+) -> None:
+    members = message.DESCRIPTOR.oneofs_by_name[oneof].fields
+    assert set(kinds) == {field.name for field in members}
+    assert {MESSAGES[cls].DESCRIPTOR for cls in kinds.values()} == {
+        field.message_type for field in members
+    }
 
 
 @pytest.mark.parametrize(("value", "message"), MESSAGES.items())
-def test_an_empty_message_is_a_value(value: type, message: type) -> None:
+def test_an_empty_message_is_a_value(value: type, message: Any) -> None:
     assert isinstance(_codec.decode(value, message()), value)
 
 
-@pytest.mark.parametrize(("value", "enum"), ENUMS.items())
-def test_enums_have_the_same_members(value: type, enum: object) -> None:
-    names = [name for name in enum.keys()]  # noqa: C416, SIM118 - an enum wrapper, not a dict
+@pytest.mark.parametrize(("value", "enum_type"), ENUMS.items())
+def test_enums_have_the_same_members(value: type[enum.StrEnum], enum_type: Any) -> None:
+    names = [name for name in enum_type.keys()]  # noqa: C416, SIM118 - an enum wrapper, not a dict
     prefix = names[0].removesuffix("UNSPECIFIED")
     assert [member.name for member in value] == [name.removeprefix(prefix) for name in names]
 
@@ -87,16 +118,14 @@ def test_a_spec_survives_the_way_there_and_back() -> None:
         traits=("a", "b"),
         training_prompt_set="promptSets/1",
         evaluation_prompt_set="promptSets/2",
-        strategy=palmfolio.Strategy(
-            explicit=palmfolio.ExplicitStrategy(
-                trainings=(
-                    palmfolio.ExplicitTraining(weights={"a": 1.0, "b": 0.0}),
-                    palmfolio.ExplicitTraining(
-                        weights={"b": 1.0},
-                        initial_training=1,
-                        grpo=palmfolio.GrpoConfig(steps=6, learning_rate=5e-4),
-                    ),
-                )
+        strategy=palmfolio.ExplicitStrategy(
+            trainings=(
+                palmfolio.ExplicitTraining(weights={"a": 1.0, "b": 0.0}),
+                palmfolio.ExplicitTraining(
+                    weights={"b": 1.0},
+                    initial_training=1,
+                    grpo=palmfolio.GrpoConfig(steps=6, learning_rate=5e-4),
+                ),
             )
         ),
         grpo=palmfolio.GrpoConfig(kl_coefficient=0.0),
@@ -118,9 +147,62 @@ def test_zero_and_unset_are_different() -> None:
 
 
 def test_an_empty_strategy_is_sent() -> None:
-    message = selector_pb2.Strategy()
-    _codec.encode(palmfolio.Strategy(grid=palmfolio.GridStrategy()), message)
-    assert message.WhichOneof("kind") == "grid"
+    message = selector_pb2.PortfolioSpec()
+    _codec.encode(_spec(palmfolio.GridStrategy()), message)
+    assert message.strategy.WhichOneof("kind") == "grid"
+
+
+STRATEGY_VALUES: list[palmfolio.Strategy | None] = [
+    palmfolio.GridStrategy(),
+    palmfolio.UniformStrategy(),
+    palmfolio.UniformStrategy(resolution=4),
+    palmfolio.AdaptiveStrategy(),
+    palmfolio.AdaptiveStrategy(parallel=2),
+    palmfolio.ExplicitStrategy((palmfolio.ExplicitTraining({"a": 1.0}),)),
+    None,
+]
+
+
+def _spec(strategy: palmfolio.Strategy | None) -> palmfolio.PortfolioSpec:
+    return palmfolio.PortfolioSpec("base", ("a", "b"), "", "", strategy=strategy)
+
+
+@pytest.mark.parametrize("strategy", STRATEGY_VALUES)
+def test_every_strategy_survives_the_way_there_and_back(
+    strategy: palmfolio.Strategy | None,
+) -> None:
+    message = selector_pb2.PortfolioSpec()
+    _codec.encode(_spec(strategy), message)
+    assert _codec.decode(palmfolio.PortfolioSpec, message) == _spec(strategy)
+
+
+def test_a_method_is_sent_as_a_member_of_the_oneof() -> None:
+    message = trainer_pb2.PolicySpec()
+    spec = palmfolio.PolicySpec("base", {"a": 1.0}, method=palmfolio.GrpoConfig(steps=3))
+    _codec.encode(spec, message)
+    assert (message.WhichOneof("method"), message.grpo.steps) == ("grpo", 3)
+    assert _codec.decode(palmfolio.PolicySpec, message) == spec
+    assert _codec.decode(palmfolio.PolicySpec, trainer_pb2.PolicySpec()).method is None
+
+
+def test_a_value_of_another_class_names_the_classes_that_are_allowed() -> None:
+    spec = _spec(palmfolio.GrpoConfig())  # type: ignore[arg-type]
+    with pytest.raises(palmfolio.ConfigurationError, match="must be one of ExplicitStrategy, Grid"):
+        _codec.encode(spec, selector_pb2.PortfolioSpec())
+
+
+def test_a_number_that_the_protocol_takes_for_unset_is_none() -> None:
+    value = _codec.decode(palmfolio.PortfolioSpec, selector_pb2.PortfolioSpec())
+    assert (value.max_size, value.max_trainings, value.seed) == (None, None, 0)
+    message = selector_pb2.PortfolioSpec(max_size=3)
+    assert _codec.decode(palmfolio.PortfolioSpec, message).max_size == 3
+    assert _codec.decode(palmfolio.Candidate, selector_pb2.Candidate()).adapter is None
+
+
+def test_a_wrong_type_deep_within_names_its_own_field() -> None:
+    spec = palmfolio.PolicySpec("base", {"a": 1.0}, method=palmfolio.GrpoConfig(steps="eight"))  # type: ignore[arg-type]
+    with pytest.raises(palmfolio.ConfigurationError, match=r"^GrpoConfig\.steps cannot be 'eight'"):
+        _codec.encode(spec, trainer_pb2.PolicySpec())
 
 
 def test_a_wrong_type_names_the_field() -> None:
@@ -138,7 +220,8 @@ def test_times_are_aware() -> None:
 
 
 def test_an_enum_value_from_the_future_is_unspecified() -> None:
-    message = trainer_pb2.Completion(finish_reason=99)
+    message = trainer_pb2.Completion()
+    message.finish_reason = 99  # type: ignore[assignment]
     assert (
         _codec.decode(palmfolio.Completion, message).finish_reason
         is palmfolio.FinishReason.UNSPECIFIED

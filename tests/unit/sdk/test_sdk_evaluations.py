@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 import palmfolio
 from palmfolio import ImportedEvaluation
@@ -132,7 +133,7 @@ def test_a_selection_sends_the_candidates_and_the_target(
         delta=0.25,
         max_size=3,
         method=selector_pb2.SELECTION_METHOD_GREEDY,
-        time_limit={"seconds": 1, "nanos": 500_000_000},
+        time_limit=Duration(seconds=1, nanos=500_000_000),
         portfolio_id="x",
         request_id="r",
     )

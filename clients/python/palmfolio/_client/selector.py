@@ -1,270 +1,28 @@
-"""The client for threads. `_async_client` holds the same for asyncio, method by method."""
+"""The selector's client."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from palmfolio import _calls, types
-from palmfolio._calls import BUILD, TRAINING, Call, Page
-from palmfolio._connection import TLS, Timeouts, connection
+from palmfolio import types
+from palmfolio._calls import every_service
+from palmfolio._calls import selector as calls
+from palmfolio._client.service import Service
 from palmfolio._operations import Operation
-from palmfolio._retry import Deadline
-from palmfolio._scoring import threads
-from palmfolio._scoring.session import DEFAULT_WINDOW, Session
-from palmfolio._transport import SyncTransport
 
-Item = TypeVar("Item")
-
-Training = Operation[types.Policy, types.TrainingEvent]
 Build = Operation[types.Portfolio, types.BuildEvent]
+"""A build: `events` yields `BuildEvent`s, `result` returns the `Portfolio`."""
 
 
-class Client:
-    """Speaks to the scorer, the trainer and the selector; safe to share between threads.
-
-    Every call takes `timeout` in seconds, retries included; None takes the client's. Calls that
-    change something carry a request id, so that a retry never does the work twice; give your own
-    `request_id` to repeat a call safely from another process.
-
-    Args:
-        endpoints: addresses by service (`{"scorer": "host:port", …}`) or the path of a connection
-            file, such as the quickstart's `endpoints.json`. None takes the file that the
-            environment variable `PALMFOLIO_ENDPOINTS` names.
-        scorer: address of the scorer; goes before `endpoints`, as do the other two.
-        trainer: address of the trainer.
-        selector: address of the selector.
-        token: bearer token; None takes the file's, then `PALMFOLIO_TOKEN`.
-        tls: TLS of the channels; None takes the file's.
-        insecure: lets the token travel without TLS to addresses other than loopback.
-        timeouts: what calls may take unless they say otherwise.
-
-    Raises:
-        ConfigurationError: no address is known, or the connection file cannot be used.
-    """
-
-    def __init__(
-        self,
-        endpoints: Mapping[str, str] | str | Path | None = None,
-        *,
-        scorer: str | None = None,
-        trainer: str | None = None,
-        selector: str | None = None,
-        token: str | None = None,
-        tls: TLS | None = None,
-        insecure: bool = False,
-        timeouts: Timeouts | None = None,
-    ) -> None:
-        explicit = {"scorer": scorer, "trainer": trainer, "selector": selector}
-        settled = connection(endpoints, explicit, token, tls, insecure)
-        self._transport = SyncTransport(settled, timeouts or Timeouts())
-        self.scorer = Scorer(self._transport)
-        self.trainer = Trainer(self._transport)
-        self.selector = Selector(self._transport)
-
-    def close(self) -> None:
-        """Closes the connections."""
-        self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class _Service:
-    def __init__(self, transport: SyncTransport) -> None:
-        self._transport = transport
-
-    def _pages(self, call: Callable[[str], Call[Page[Item]]]) -> Iterator[Item]:
-        token = ""
-        while True:
-            items, token = self._transport.unary(call(token))
-            yield from items
-            if not token:
-                return
-
-
-class Scorer(_Service):
-    """Turns responses into one reward per trait."""
-
-    def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
-        """Limits, versions, devices and readiness."""
-        return self._transport.unary(_calls.server_info("scorer"), timeout)
-
-    def list_traits(self) -> Iterator[types.Trait]:
-        """The traits that the server scores."""
-        return self._pages(_calls.list_traits)
-
-    def score(
-        self,
-        samples: Iterable[types.Sample],
-        *,
-        traits: Sequence[str] = (),
-        timeout: float | None = None,
-    ) -> types.Rewards:
-        """Scores samples; one that cannot be scored has its own status and harms no other.
-
-        Args:
-            samples: at least one.
-            traits: which traits; none means all.
-            timeout: seconds.
-
-        Raises:
-            InvalidArgument: an unknown trait, no samples, or more than the server takes.
-            ResourceExhausted: the queue stayed full until the timeout.
-        """
-        return self._transport.unary(_calls.score(samples, traits), timeout)
-
-    def score_stream(
-        self,
-        samples: Iterable[types.Sample],
-        *,
-        traits: Sequence[str] = (),
-        window: int = DEFAULT_WINDOW,
-        timeout: float | None = None,
-    ) -> Iterator[types.ScoredSample]:
-        """Scores any number of samples, in order, as fast as the server can and no faster.
-
-        Samples are sent in messages within the server's limits, many at work at once. Overload is
-        waited out; a stream that breaks is opened again, and what has no answer is sent again: no
-        sample is lost, and none comes twice. Dropping the iterator cancels what is under way.
-
-        Args:
-            samples: any iterable, read once, on another thread, `window` ahead at most.
-            traits: which traits; none means all.
-            window: samples in memory at most.
-            timeout: seconds for everything; None sets no end, as long as the server answers
-                anything within `Timeouts.score`.
-
-        Raises:
-            InvalidArgument: an unknown trait.
-            Unavailable: the server was away for longer than `Timeouts.score`.
-            DeadlineExceeded: not everything was scored in time.
-            Exception: what reading the samples raised, after the rewards of those before.
-        """
-        deadline = Deadline(timeout)
-        info = self.server_info(timeout=deadline.remaining())
-        served = self.list_traits()
-        session = Session(self._transport, info, served, traits, window, deadline)
-        yield from threads.scored(self._transport, session, samples)
-
-    def calibrate(
-        self,
-        trait: str,
-        samples: Iterable[types.Sample],
-        *,
-        method: types.CalibrationMethod,
-        tail: float = 0.0,
-        validate_only: bool = False,
-        request_id: str | None = None,
-        timeout: float | None = None,
-    ) -> types.Calibration:
-        """Fits a trait's normalisation to samples: the trait gets a new version.
-
-        Args:
-            trait: its name.
-            samples: typical ones, at least 8.
-            method: how the normalisation is fitted.
-            tail: for MINMAX, the share of samples in [0, 0.5) that may lie beyond each end.
-            validate_only: answers what would be stored, and stores nothing.
-            request_id: repeats a call safely from another process.
-            timeout: seconds.
-
-        Raises:
-            InvalidArgument: an unknown trait, or samples whose rewards do not differ.
-            FailedPrecondition: the server keeps no calibrations, or too few samples can be scored.
-        """
-        call = _calls.calibrate(trait, samples, method, tail, validate_only, request_id)
-        return self._transport.unary(call, timeout)
-
-
-class Trainer(_Service):
-    """Aligns policies to weights, and samples from them."""
-
-    def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
-        """Limits, base models, devices and readiness."""
-        return self._transport.unary(_calls.server_info("trainer"), timeout)
-
-    def train_policy(
-        self,
-        spec: types.PolicySpec,
-        *,
-        request_id: str | None = None,
-        timeout: float | None = None,
-    ) -> Training:
-        """Starts training a policy, or finds it: the same spec is trained once."""
-        message = self._transport.unary(_calls.train_policy(spec, request_id), timeout)
-        return _training(self._transport, message)
-
-    def get_policy(self, name: str, *, timeout: float | None = None) -> types.Policy:
-        """One policy, by name or id.
-
-        Raises:
-            NotFound: there is none of that name.
-        """
-        return self._transport.unary(_calls.get_policy(name), timeout)
-
-    def list_policies(self) -> Iterator[types.Policy]:
-        """Policies, newest first; the unchanged base models among them."""
-        return self._pages(_calls.list_policies)
-
-    def delete_policy(self, name: str, *, timeout: float | None = None) -> None:
-        """Deletes a policy and its adapter.
-
-        Raises:
-            FailedPrecondition: it is in training, or a base model.
-        """
-        self._transport.unary(_calls.delete_policy(name), timeout)
-
-    def generate(
-        self,
-        policies: Sequence[str],
-        prompts: Sequence[str],
-        *,
-        sampling: types.SamplingConfig | None = None,
-        timeout: float | None = None,
-    ) -> list[types.Completion]:
-        """Samples responses, in the order of the policies, the prompts and the samples."""
-        stream = self.generate_stream(policies, prompts, sampling=sampling, timeout=timeout)
-        return _calls.in_request_order(list(stream), policies)
-
-    def generate_stream(
-        self,
-        policies: Sequence[str],
-        prompts: Sequence[str],
-        *,
-        sampling: types.SamplingConfig | None = None,
-        timeout: float | None = None,
-    ) -> Iterator[types.Completion]:
-        """Samples responses as they come, in no promised order."""
-        call = _calls.generate(policies, prompts, sampling)
-        for batch in self._transport.stream(call, timeout):
-            yield from batch
-
-    def operation(self, name: str, *, timeout: float | None = None) -> Training:
-        """The training operation of that name."""
-        message = self._transport.unary(_calls.get_operation("trainer", name), timeout)
-        return _training(self._transport, message)
-
-    def list_operations(self) -> Iterator[Training]:
-        """Training operations."""
-        for message in self._pages(lambda token: _calls.list_operations("trainer", token)):
-            yield _training(self._transport, message)
-
-
-class Selector(_Service):
+class Selector(Service):
     """Builds portfolios, certifies them, and routes users to policies."""
 
     def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
-        """Limits and readiness."""
-        return self._transport.unary(_calls.server_info("selector"), timeout)
+        """Limits and readiness.
+
+        Example:
+            info = client.selector.server_info()
+            print(info.version, info.limits)
+        """
+        return self._transport.unary(every_service.server_info("selector"), timeout)
 
     def create_prompt_set(
         self,
@@ -274,8 +32,13 @@ class Selector(_Service):
         request_id: str | None = None,
         timeout: float | None = None,
     ) -> types.PromptSet:
-        """Stores prompts; the same prompts are the same set."""
-        call = _calls.create_prompt_set(prompts, display_name, request_id)
+        """Stores prompts; the same prompts are the same set.
+
+        Example:
+            prompts = ["How do I brew good coffee?", "Say hello."]
+            prompt_set = client.selector.create_prompt_set(prompts, display_name="greetings")
+        """
+        call = calls.create_prompt_set(prompts, display_name, request_id)
         return self._transport.unary(call, timeout)
 
     def build_portfolio(
@@ -286,38 +49,66 @@ class Selector(_Service):
         request_id: str | None = None,
         timeout: float | None = None,
     ) -> Build:
-        """Starts building a portfolio, or takes up a build that failed; reuses what exists.
+        """Starts building a portfolio, or resumes a build that failed; reuses what exists.
 
         Raises:
             AlreadyExists: the portfolio exists with another spec.
+
+        Example:
+            training = client.selector.create_prompt_set(["Say hello.", "Name a colour."])
+            evaluation = client.selector.create_prompt_set(["Greet a friend.", "What is rain?"])
+            spec = palmfolio.PortfolioSpec(
+                base_model="smollm2-135m-instruct",
+                traits=("brevity", "warmth"),
+                training_prompt_set=training.name,
+                evaluation_prompt_set=evaluation.name,
+                strategy=palmfolio.UniformStrategy(resolution=2),
+                delta=0.05,
+            )
+            build = client.selector.build_portfolio("greetings", spec)
+            for event in build.events():
+                print(event.stage, event.message)
+            portfolio = build.result()
         """
-        call = _calls.build_portfolio(portfolio_id, spec, request_id)
-        return _build(self._transport, self._transport.unary(call, timeout))
+        call = calls.build_portfolio(portfolio_id, spec, request_id)
+        return Operation(self._transport, calls.BUILD, self._transport.unary(call, timeout))
 
     def get_portfolio(self, name: str, *, timeout: float | None = None) -> types.Portfolio:
         """One portfolio, by name or id.
 
         Raises:
             NotFound: there is none of that name.
+
+        Example:
+            portfolio = client.selector.get_portfolio("quickstart")
+            for member in portfolio.members:
+                print(member.policy, member.value)
         """
-        return self._transport.unary(_calls.get_portfolio(name), timeout)
+        return self._transport.unary(calls.get_portfolio(name), timeout)
 
     def list_portfolios(self) -> Iterator[types.Portfolio]:
-        """Portfolios, newest first, without their sample answers."""
-        return self._pages(_calls.list_portfolios)
+        """Portfolios, newest first, without their sample answers.
+
+        Example:
+            names = [portfolio.name for portfolio in client.selector.list_portfolios()]
+        """
+        return self._pages(calls.list_portfolios)
 
     def delete_portfolio(self, name: str, *, timeout: float | None = None) -> None:
         """Deletes a portfolio; its policies and evaluations stay.
 
         Raises:
             FailedPrecondition: it is being built.
+
+        Example:
+            client.selector.delete_portfolio("quickstart")
         """
-        self._transport.unary(_calls.delete_portfolio(name), timeout)
+        self._transport.unary(calls.delete_portfolio(name), timeout)
 
     def route(
         self, portfolio: str, weights: types.Weights, *, timeout: float | None = None
     ) -> types.Route:
-        """The member of a portfolio that serves some weights best.
+        """Finds the member of a portfolio that serves some weights best.
 
         Args:
             portfolio: name or id.
@@ -327,14 +118,24 @@ class Selector(_Service):
         Raises:
             InvalidArgument: an unknown trait, or weights that are negative, NaN or all zero.
             FailedPrecondition: the portfolio is not ready.
+
+        Example:
+            route = client.selector.route("quickstart", {"brevity": 2, "warmth": 1})
+            print(route.policy, route.value, f"within {route.gap:.3f} of the best")
         """
-        return self._transport.unary(_calls.route(portfolio, weights), timeout)
+        return self._transport.unary(calls.route(portfolio, weights), timeout)
 
     def plan_portfolio(
         self, spec: types.PortfolioSpec, *, timeout: float | None = None
     ) -> types.Plan:
-        """What a build of this spec would train and could guarantee; nothing is spent."""
-        return self._transport.unary(_calls.plan_portfolio(spec), timeout)
+        """Tells what a build of this spec would train and could guarantee; nothing is spent.
+
+        Example:
+            spec = client.selector.get_portfolio("quickstart").spec
+            plan = client.selector.plan_portfolio(spec)
+            print(plan.trainings, "trainings,", plan.responses, "responses")
+        """
+        return self._transport.unary(calls.plan_portfolio(spec), timeout)
 
     def import_evaluations(
         self,
@@ -348,7 +149,7 @@ class Selector(_Service):
         """Stores rewards that were measured elsewhere, to select portfolios from.
 
         Rows are read and sent in messages of at most 1,000, each stored as it comes: after an
-        error those before are kept, and sending all again is harmless.
+        error the rows before it are kept, and sending all rows again is harmless.
 
         Args:
             source: where they come from, 1 to 63 of a-z, 0-9 and `-`, starting with a letter;
@@ -361,15 +162,33 @@ class Selector(_Service):
         Raises:
             InvalidArgument: bad rows, counted from 0 over all rows.
             AlreadyExists: another reward is stored for the same response and trait.
+
+        Example:
+            rows = [
+                palmfolio.ImportedEvaluation("policies/kind", (0.9, 0.2), prompt="Say hello."),
+                palmfolio.ImportedEvaluation("policies/brief", (0.3, 0.8), prompt="Say hello."),
+            ]
+            stored = client.selector.import_evaluations("study", ["warmth", "brevity"], rows)
+            print(stored.rows, "rows about", stored.prompt_set)
         """
-        call = _calls.import_evaluations(source, traits, evaluations, trait_versions)
+        call = calls.import_evaluations(source, traits, evaluations, trait_versions)
         return self._transport.client_stream(call, timeout)
 
     def list_evaluations(
-        self, *, policy: str = "", trait: str = "", source: str = ""
+        self, *, policy: str | None = None, trait: str | None = None, source: str | None = None
     ) -> Iterator[types.Evaluation]:
-        """Stored rewards in a fixed order: of one policy, trait or source where that is given."""
-        return self._pages(lambda token: _calls.list_evaluations(policy, trait, source, token))
+        """Stored rewards in a fixed order.
+
+        Args:
+            policy: only this policy, by name or id; None means every policy.
+            trait: only this trait; None means every trait.
+            source: only this source; None means every source.
+
+        Example:
+            for row in client.selector.list_evaluations(trait="brevity", source="study"):
+                print(row.policy, row.prompt, row.normalised)
+        """
+        return self._pages(lambda token: calls.list_evaluations(policy, trait, source, token))
 
     def select_portfolio(
         self,
@@ -377,28 +196,28 @@ class Selector(_Service):
         *,
         epsilon: float = 0.0,
         delta: float = 0.0,
-        max_size: int = 0,
+        max_size: int | None = None,
         method: types.SelectionMethod = types.SelectionMethod.MINIMUM,
         time_limit: float | None = None,
-        confidence_level: float = 0.0,
-        portfolio_id: str = "",
+        confidence_level: float | None = None,
+        portfolio_id: str | None = None,
         request_id: str | None = None,
         timeout: float | None = None,
     ) -> types.Selection:
         """Selects a portfolio from what was measured before; nothing is trained.
 
         Args:
-            candidates: what is chosen from: a ready portfolio, by name or id, or stored
-                evaluations.
+            candidates: the policies to choose from: those of a ready portfolio, by its name or id,
+                or those with stored evaluations.
             epsilon: multiplicative gap that is allowed, in [0, 1).
             delta: additive gap that is allowed, in [0, 1].
-            max_size: members at most, 0 means as many as needed; a size with epsilon = delta = 0
-                means the portfolio of that size with the smallest gap.
+            max_size: members at most; None allows as many as needed. A size with epsilon and delta
+                0 asks for the portfolio of that size with the smallest gap.
             method: how members are chosen.
             time_limit: seconds for proving that no smaller portfolio exists; None means the
                 server's default.
-            confidence_level: of the confidence bound, in (0.5, 1); 0 means 0.95.
-            portfolio_id: stores the portfolio under this id, to route with; empty does not.
+            confidence_level: level of the confidence bound, in (0.5, 1); None means 0.95.
+            portfolio_id: stores the portfolio under this id, to route with; None stores nothing.
             request_id: repeats a call that stores safely from another process.
             timeout: seconds.
 
@@ -407,10 +226,23 @@ class Selector(_Service):
                 named policy lacks evaluations.
             AlreadyExists: there is another portfolio of that id.
             NotFound: there is no such portfolio or prompt set.
+
+        Example:
+            traits = ("warmth", "brevity")
+            stored = palmfolio.StoredEvaluations("promptSets/1f0c", traits, source="study")
+            found = client.selector.select_portfolio(stored, delta=0.05, portfolio_id="study")
+            print([member.policy for member in found.portfolio.members])
         """
-        target = (epsilon, delta, max_size)
-        call = _calls.select_portfolio(
-            candidates, target, method, time_limit, confidence_level, portfolio_id, request_id
+        call = calls.select_portfolio(
+            candidates,
+            epsilon=epsilon,
+            delta=delta,
+            max_size=max_size,
+            method=method,
+            time_limit=time_limit,
+            confidence_level=confidence_level,
+            portfolio_id=portfolio_id,
+            request_id=request_id,
         )
         return self._transport.unary(call, timeout)
 
@@ -421,25 +253,31 @@ class Selector(_Service):
         policies: Sequence[str] = (),
         epsilon: float = 0.0,
         delta: float = 0.0,
+        confidence_level: float | None = None,
         timeout: float | None = None,
     ) -> types.Certification:
         """Certifies members against candidates.
 
         Args:
             candidates: as in `select_portfolio`.
-            policies: members, each a candidate; none means the portfolio's own.
-            epsilon: at which the additive gap is taken, in [0, 1).
-            delta: at which the multiplicative gap is taken, in [0, 1].
+            policies: members, each a candidate; empty means the portfolio's own.
+            epsilon: the epsilon of the additive gap, in [0, 1).
+            delta: the delta of the multiplicative gap, in [0, 1].
+            confidence_level: level of the confidence bound, in (0.5, 1); None means 0.95.
             timeout: seconds.
+
+        Example:
+            found = client.selector.certify_portfolio("quickstart", epsilon=0.1)
+            print(found.certificate.additive, "for", found.certificate.worst_weights)
         """
-        call = _calls.certify_portfolio(candidates, policies, epsilon, delta)
+        call = calls.certify_portfolio(candidates, policies, epsilon, delta, confidence_level)
         return self._transport.unary(call, timeout)
 
     def tradeoff_curve(
         self,
         candidates: str | types.StoredEvaluations,
         *,
-        max_size: int = 0,
+        max_size: int | None = None,
         time_limit: float | None = None,
         timeout: float | None = None,
     ) -> tuple[types.TradeoffPoint, ...]:
@@ -447,27 +285,31 @@ class Selector(_Service):
 
         Args:
             candidates: as in `select_portfolio`, which also names policies that lack evaluations.
-            max_size: the largest size, up to 64; 0 means 8.
+            max_size: the largest size, up to 64; None means 8.
             time_limit: seconds for all sizes together; None means the server's default.
             timeout: seconds.
+
+        Example:
+            for point in client.selector.tradeoff_curve("quickstart", max_size=4):
+                print(point.size, point.gap)
         """
-        call = _calls.tradeoff_curve(candidates, max_size, time_limit)
+        call = calls.tradeoff_curve(candidates, max_size, time_limit)
         return self._transport.unary(call, timeout)
 
     def operation(self, name: str, *, timeout: float | None = None) -> Build:
-        """The build operation of that name."""
-        message = self._transport.unary(_calls.get_operation("selector", name), timeout)
-        return _build(self._transport, message)
+        """The build operation of that name.
+
+        Example:
+            portfolio = client.selector.operation("operations/81d2").result(timeout=3600)
+        """
+        message = self._transport.unary(every_service.get_operation("selector", name), timeout)
+        return Operation(self._transport, calls.BUILD, message)
 
     def list_operations(self) -> Iterator[Build]:
-        """Build operations."""
-        for message in self._pages(lambda token: _calls.list_operations("selector", token)):
-            yield _build(self._transport, message)
+        """Build operations.
 
-
-def _training(transport: SyncTransport, message: Any) -> Training:
-    return Operation(transport, TRAINING, message)
-
-
-def _build(transport: SyncTransport, message: Any) -> Build:
-    return Operation(transport, BUILD, message)
+        Example:
+            running = [item for item in client.selector.list_operations() if not item.done]
+        """
+        for message in self._pages(lambda token: every_service.list_operations("selector", token)):
+            yield Operation(self._transport, calls.BUILD, message)

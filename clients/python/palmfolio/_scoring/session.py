@@ -7,8 +7,9 @@ from typing import Any
 
 import grpc
 
-from palmfolio import _calls, errors, types
-from palmfolio._calls import Call
+from palmfolio import errors, types
+from palmfolio._calls import scorer
+from palmfolio._calls.call import Call
 from palmfolio._retry import Deadline, Patience, pause_before_retry
 from palmfolio._scoring.window import ScoreWindow
 from palmfolio._transport import Transport
@@ -86,7 +87,7 @@ class Session:
         # How long the server may be away, or silent with work before it.
         self._silence = transport.timeouts.score
         self._patience = Patience(math.inf if self._silence is None else self._silence)
-        self.call: Call[Any] = _calls.score_stream()
+        self.call: Call[Any] = scorer.score_stream()
         self.stream = 0
         """The number of the stream in use; 0 while there is none."""
         self._streams = 0

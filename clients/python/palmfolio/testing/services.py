@@ -87,7 +87,7 @@ class Services:
             traits=self.traits,
             training_prompt_set=client.selector.create_prompt_set(training_prompts).name,
             evaluation_prompt_set=client.selector.create_prompt_set(evaluation_prompts).name,
-            strategy=types.Strategy(explicit=types.ExplicitStrategy(trainings)),
+            strategy=types.ExplicitStrategy(trainings),
             grpo=types.GrpoConfig(
                 steps=1, prompts_per_step=2, completions_per_prompt=2, max_completion_tokens=8
             ),

@@ -1,8 +1,9 @@
-"""What goes into calls and comes out of them: plain, immutable values.
+"""The values that calls take and return: plain and immutable.
 
 Field names are those of the protocol (`protos/palmfolio/v1/`), where every unit and range is
-stated. Three things differ: weights are mappings from trait to weight, times are `datetime` in UTC,
-and an unset optional field is None.
+stated. Four things differ: weights are mappings from trait to weight, times are `datetime` in UTC,
+a field that may be left out is None when it is, and where the protocol lets one of several messages
+be set (`strategy`, `method`) there is one field that holds one of several classes.
 """
 
 from palmfolio.types.common import (
@@ -15,22 +16,15 @@ from palmfolio.types.common import (
     ServerInfo,
     Weights,
 )
+from palmfolio.types.evaluations import Evaluation, EvaluationImport, ImportedEvaluation
 from palmfolio.types.portfolios import (
-    AdaptiveStrategy,
     Baselines,
     BuildEvent,
     BuildStage,
     Candidate,
     Certificate,
-    Certification,
     ConfidenceBound,
-    Evaluation,
-    EvaluationImport,
-    ExplicitStrategy,
-    ExplicitTraining,
     FailedTraining,
-    GridStrategy,
-    ImportedEvaluation,
     Optimality,
     Plan,
     PlannedGuarantee,
@@ -40,13 +34,7 @@ from palmfolio.types.portfolios import (
     Refutation,
     Route,
     SampleAnswer,
-    Selection,
-    SelectionMethod,
-    StoredEvaluations,
-    Strategy,
-    TradeoffPoint,
     TrainableBound,
-    UniformStrategy,
 )
 from palmfolio.types.scorer import (
     Calibration,
@@ -56,6 +44,21 @@ from palmfolio.types.scorer import (
     SampleStatus,
     ScoredSample,
     Trait,
+)
+from palmfolio.types.selections import (
+    Certification,
+    Selection,
+    SelectionMethod,
+    StoredEvaluations,
+    TradeoffPoint,
+)
+from palmfolio.types.strategies import (
+    AdaptiveStrategy,
+    ExplicitStrategy,
+    ExplicitTraining,
+    GridStrategy,
+    Strategy,
+    UniformStrategy,
 )
 from palmfolio.types.trainer import (
     Completion,

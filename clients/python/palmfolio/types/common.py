@@ -1,11 +1,15 @@
-"""What calls of more than one service carry."""
+"""Values that calls of more than one service carry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 Weights = Mapping[str, float]
-"""Weight >= 0 by trait name; servers normalise them to sum to 1."""
+"""Weight >= 0 by trait name, in any scale: servers normalise them to sum to 1."""
+
+KINDS = "kinds"
+"""Key in a field's metadata: the field holds a value of one of several classes, which the metadata
+maps from the names that the protocol uses for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether a service takes work; if not, why."""
+    """Whether a service takes work, and if not, why."""
 
     ready: bool = False
     reasons: tuple[str, ...] = ()
@@ -60,7 +64,7 @@ class DeviceMemory:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """What a service is and what it accepts."""
+    """A service's version, limits and models, and whether it is ready."""
 
     service: str
     version: str = ""
@@ -70,8 +74,8 @@ class ServerInfo:
     base_models: tuple[BaseModel, ...] = ()
     loaded_models: tuple[LoadedModel, ...] = ()
     device_memory: tuple[DeviceMemory, ...] = ()
-    resident_bytes: int = 0
-    """Main memory that the process takes; 0 where it is not told."""
+    resident_bytes: int | None = None
+    """Main memory that the process takes; None where the system does not tell."""
     reload_failure: str = ""
     """Why the last reload of the configuration was refused; empty when it was not."""
 

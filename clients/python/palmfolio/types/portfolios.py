@@ -1,11 +1,12 @@
-"""What the selector's calls carry."""
+"""Portfolios: what determines them, what is certified about them, and how a build goes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from palmfolio.types.common import Failure, Weights
+from palmfolio.types.common import KINDS, Failure, Weights
+from palmfolio.types.strategies import STRATEGIES, AdaptiveStrategy, Strategy
 from palmfolio.types.trainer import GrpoConfig, SamplingConfig
 
 
@@ -30,79 +31,47 @@ class BuildStage(StrEnum):
     DONE = "done"
 
 
-class SelectionMethod(StrEnum):
-    """How the members of a portfolio are chosen."""
-
-    UNSPECIFIED = "unspecified"
-    MINIMUM = "minimum"
-    """The smallest portfolio, proven so where time allows."""
-    GREEDY = "greedy"
-    """Greedy cover, certified: at once, and often a member or two more."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExplicitTraining:
-    """One training of an `ExplicitStrategy`."""
-
-    weights: Weights
-    initial_training: int = 0
-    """Position (from 1) of the earlier training to start from; 0 starts from the base model."""
-    grpo: GrpoConfig | None = None
-    """Overrides of the spec's settings."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExplicitStrategy:
-    """Train at these weights and no others."""
-
-    trainings: tuple[ExplicitTraining, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GridStrategy:
-    """Train at every point of PALM's geometric grid for the spec's epsilon and delta."""
-
-
-@dataclass(frozen=True, slots=True)
-class UniformStrategy:
-    """Train on a uniform lattice; resolution 0 is the fewest that guarantee the spec's delta."""
-
-    resolution: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class AdaptiveStrategy:
-    """Train where most may be gained, one after the other or `parallel` at a time (0 means 1)."""
-
-    parallel: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Strategy:
-    """How the weights to train at are chosen: one field is set, or none for adaptive."""
-
-    explicit: ExplicitStrategy | None = None
-    grid: GridStrategy | None = None
-    uniform: UniformStrategy | None = None
-    adaptive: AdaptiveStrategy | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class PortfolioSpec:
-    """What determines a portfolio."""
+    """What determines a portfolio.
+
+    Example:
+        >>> spec = PortfolioSpec(
+        ...     base_model="smollm2-135m-instruct",
+        ...     traits=("relevance", "brevity", "warmth"),
+        ...     training_prompt_set="promptSets/5b1e",
+        ...     evaluation_prompt_set="promptSets/90aa",
+        ...     strategy=AdaptiveStrategy(parallel=2),
+        ...     delta=0.05,
+        ...     max_trainings=12,
+        ... )
+    """
 
     base_model: str
     traits: tuple[str, ...]
     training_prompt_set: str
     evaluation_prompt_set: str
-    strategy: Strategy = field(default_factory=Strategy)
+    strategy: Strategy | None = field(
+        default=AdaptiveStrategy(),
+        metadata={KINDS: STRATEGIES},
+    )
+    """How the weights to train at are chosen; None only in the spec of a portfolio that was
+    selected from stored evaluations, for which nothing was trained."""
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
+    """Settings of every training."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How the responses that are evaluated are sampled."""
     epsilon: float = 0.0
+    """Multiplicative gap that is allowed against all candidates, in [0, 1)."""
     delta: float = 0.0
-    max_size: int = 0
-    max_trainings: int = 0
+    """Additive gap that is allowed against all candidates, in [0, 1]."""
+    max_size: int | None = None
+    """Members at most; None allows as many as needed. A size with epsilon and delta 0 asks for the
+    portfolio of that size with the smallest gap."""
+    max_trainings: int | None = None
+    """Trainings at most; None takes the server's limit."""
     seed: int = 0
+    """Seeds every training."""
     alpha: float = 0.0
     """Share of the best trainable value that a training may miss at its own weights, in [0, 1)."""
 
@@ -116,7 +85,8 @@ class Candidate:
     """The weights it was trained at; None for a base model."""
     value: Mapping[str, float]
     """Mean normalised reward per trait over the evaluation prompts, in [0, 1]."""
-    adapter: str = ""
+    adapter: str | None = None
+    """URI of the adapter; None for a base model."""
     selected: bool = False
     is_base_model: bool = False
 
@@ -227,83 +197,13 @@ class Portfolio:
     optimality: Optimality | None = None
     trainable: TrainableBound | None = None
     confidence: ConfidenceBound | None = None
-    source: str = ""
-    """Where imported evaluations came from; empty when builds made them."""
+    source: str | None = None
+    """Where imported evaluations came from; None when builds made them."""
 
     @property
     def members(self) -> tuple[Candidate, ...]:
         """The candidates that are in the portfolio."""
         return tuple(candidate for candidate in self.candidates if candidate.selected)
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedEvaluation:
-    """The rewards of one response of a policy, measured elsewhere."""
-
-    policy: str
-    rewards: tuple[float, ...]
-    """One normalised reward in [0, 1] per trait, in the order of the import's traits."""
-    prompt: str = ""
-    """Empty in the one row of a policy whose means alone are known."""
-    sample: int = 0
-    """Tells apart several responses to a prompt, 0 to 1,023."""
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationImport:
-    """What an import stored."""
-
-    rows: int
-    policies: int
-    prompt_set: str
-    """The prompts among the rows, for `StoredEvaluations.prompt_set`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The stored reward of one response on one trait."""
-
-    policy: str
-    prompt: str
-    sample: int
-    trait: str
-    trait_version: str
-    raw: float
-    """As the trait computed it; NaN where the trait failed."""
-    normalised: float
-    """In [0, 1]; NaN where the trait failed."""
-    failure: str = ""
-    source: str = ""
-    """Where it was imported from; empty when a build made it."""
-    sampling: SamplingConfig | None = None
-    """How the response was sampled; None for an imported one."""
-    response: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvaluations:
-    """Candidates by their stored evaluations: means over a prompt set and all samples."""
-
-    prompt_set: str
-    traits: tuple[str, ...]
-    trait_versions: Mapping[str, str] = field(default_factory=dict)
-    """A trait left out must have one stored version only."""
-    source: str = ""
-    """The source of imported evaluations; empty means those that builds made."""
-    sampling: SamplingConfig | None = None
-    """How the responses were sampled, when `source` is empty."""
-    policies: tuple[str, ...] = ()
-    """What to choose from; none means every policy that has all evaluations."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """A portfolio selected from what was measured before."""
-
-    portfolio: Portfolio
-    """Its `name` is empty when it was not stored."""
-    incomplete_policies: tuple[str, ...] = ()
-    """Policies that lack evaluations, and so were no candidates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,27 +246,6 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Certification:
-    """Members certified against candidates, at a chosen epsilon and delta."""
-
-    certificate: Certificate
-    confidence: ConfidenceBound | None = None
-    baselines: Baselines | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TradeoffPoint:
-    """The best portfolio of one size, by its additive gap at epsilon 0."""
-
-    size: int
-    gap: float
-    gap_lower_bound: float
-    optimal: bool
-    policies: tuple[str, ...]
-    worst_weights: Weights
-
-
-@dataclass(frozen=True, slots=True)
 class Route:
     """The member of a portfolio that serves some weights best."""
 
@@ -375,4 +254,6 @@ class Route:
     value: Mapping[str, float]
     utility: float
     gap: float
-    adapter: str = ""
+    """How much more the best candidate would give these weights, >= 0."""
+    adapter: str | None = None
+    """URI of the adapter; None for a base model."""

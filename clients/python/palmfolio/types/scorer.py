@@ -1,4 +1,4 @@
-"""What the scorer's calls carry."""
+"""Traits, samples and rewards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,12 @@ from palmfolio.types.common import Failure
 
 
 class CalibrationMethod(StrEnum):
-    """How a normalisation is fitted."""
+    """How a normalisation is fitted.
+
+    Example:
+        >>> CalibrationMethod("quantile") is CalibrationMethod.QUANTILE
+        True
+    """
 
     UNSPECIFIED = "unspecified"
     MINMAX = "minmax"
@@ -32,12 +37,17 @@ class Trait:
     model: str = ""
     """As the trait's declaration names it; empty for a trait without one."""
     provenance: Mapping[str, str] = field(default_factory=dict)
-    """What the version is made of beside the normalisation, for example `options.template`."""
+    """What the version is made of in addition to the normalisation, for example
+    `options.template`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One response to score; `reference` is the expected answer, for traits that compare."""
+    """One response to score; `reference` is the expected answer, for traits that compare.
+
+    Example:
+        >>> sample = Sample("What is 2 + 2?", "It is 4.", reference="4")
+    """
 
     prompt: str
     response: str

@@ -1,11 +1,11 @@
-"""What the trainer's calls carry."""
+"""Policies: what determines them, how they are trained, and what is sampled from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from palmfolio.types.common import Failure, Weights
+from palmfolio.types.common import KINDS, Failure, Weights
 
 
 class PolicyState(StrEnum):
@@ -27,7 +27,11 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GrpoConfig:
-    """Settings of group relative policy optimisation; None takes the server's default."""
+    """Settings of group relative policy optimisation; None takes the server's default.
+
+    Example:
+        >>> config = GrpoConfig(steps=200, learning_rate=5e-5, lora_rank=16)
+    """
 
     steps: int | None = None
     learning_rate: float | None = None
@@ -42,7 +46,11 @@ class GrpoConfig:
 
 @dataclass(frozen=True, slots=True)
 class SamplingConfig:
-    """How to sample; None takes the server's default."""
+    """How to sample; None takes the server's default.
+
+    Example:
+        >>> greedy = SamplingConfig(temperature=0.0, max_tokens=128)
+    """
 
     samples_per_prompt: int | None = None
     max_tokens: int | None = None
@@ -52,17 +60,41 @@ class SamplingConfig:
     seed: int | None = None
 
 
+TrainingMethod = GrpoConfig
+"""How a policy is trained: the settings of one method. There is one method today."""
+
+METHODS: Mapping[str, type] = {"grpo": GrpoConfig}
+"""The training methods by the names that the protocol uses."""
+
+
 @dataclass(frozen=True, slots=True)
 class PolicySpec:
-    """What determines a policy: the same spec is always the same policy."""
+    """What determines a policy: the same spec is always the same policy.
+
+    Example:
+        >>> spec = PolicySpec(
+        ...     base_model="smollm2-135m-instruct",
+        ...     weights={"brevity": 2, "warmth": 1},
+        ...     prompts=("How do I brew good coffee?",),
+        ...     method=GrpoConfig(steps=20),
+        ... )
+    """
 
     base_model: str
     weights: Weights
+    """What to align to, by trait."""
     prompts: tuple[str, ...] = ()
+    """Prompts to train on, at least one. A `Policy` holds their digest in place of them."""
     trait_versions: Mapping[str, str] = field(default_factory=dict)
+    """The trainer fills in the versions that are left out from its scorer."""
     seed: int = 0
-    initial_policy: str = ""
-    grpo: GrpoConfig = field(default_factory=GrpoConfig)
+    initial_policy: str | None = None
+    """The policy whose adapter training starts from; None starts from the base model."""
+    method: TrainingMethod | None = field(
+        default=GrpoConfig(),
+        metadata={KINDS: METHODS},
+    )
+    """How to train; None only in the spec of an unchanged base model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +105,10 @@ class Policy:
     spec: PolicySpec
     prompts_digest: str = ""
     state: PolicyState = PolicyState.UNSPECIFIED
-    adapter: str = ""
-    adapter_digest: str = ""
+    adapter: str | None = None
+    """URI of the adapter's folder; None for a base model and until the policy is ready."""
+    adapter_digest: str | None = None
+    """SHA-256 of the adapter's manifest; None as long as `adapter` is."""
     create_time: datetime | None = None
     error: Failure | None = None
     is_base_model: bool = False
@@ -86,7 +120,8 @@ class TrainingProgress:
 
     stage: str = ""
     step: int = 0
-    steps: int = 0
+    steps: int | None = None
+    """Steps in all; None until that is known."""
     reward_means: Mapping[str, float] = field(default_factory=dict)
     attempt: int = 0
 

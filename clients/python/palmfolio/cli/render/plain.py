@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from palmfolio.types.common import KINDS
+
 
 def to_plain(value: Any) -> Any:
-    """A value of `palmfolio.types` as JSON knows it: NaN becomes null, times ISO 8601."""
+    """A value of `palmfolio.types` as JSON knows it: NaN becomes null, times ISO 8601.
+
+    A field that holds one of several classes becomes an object with the name of the class as its
+    only key, as in portfolio files: `{"strategy": {"uniform": {"resolution": 4}}}`.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+            field.name: _field(getattr(value, field.name), field.metadata.get(KINDS))
+            for field in dataclasses.fields(value)
         }
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
@@ -23,6 +30,13 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return value
+
+
+def _field(value: Any, kinds: Mapping[str, type] | None) -> Any:
+    if kinds is None or value is None:
+        return to_plain(value)
+    (kind,) = (name for name, cls in kinds.items() if isinstance(value, cls))
+    return {kind: to_plain(value)}
 
 
 def to_json(value: Any) -> str:

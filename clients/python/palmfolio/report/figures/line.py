@@ -1,6 +1,7 @@
 """Two traits: every user is a point of a line. One chart: utility and gap along it."""
 
 import itertools
+from collections.abc import Sequence
 
 from palmfolio.report import text
 from palmfolio.report.figures import colours
@@ -70,14 +71,14 @@ class _Frame:
         return "".join(lines)
 
 
-def envelope(values: list[tuple[float, ...]], share: float) -> tuple[float, int]:
+def envelope(values: Sequence[tuple[float, ...]], share: float) -> tuple[float, int]:
     """The largest utility at a weight of the second trait, and whose it is."""
     weights = (1 - share, share)
     index = max(range(len(values)), key=lambda position: dot(values[position], weights))
     return dot(values[index], weights), index
 
 
-def breakpoints(values: list[tuple[float, ...]]) -> list[float]:
+def breakpoints(values: Sequence[tuple[float, ...]]) -> list[float]:
     """Shares, from 0 to 1, between which the largest utility is a straight line."""
     # The lines utility(share) by slope: one is on the envelope from where it overtakes the last.
     lines = sorted({(second - first, first) for first, second in values})

@@ -33,7 +33,7 @@ def generate(
 ) -> None:
     """Sample responses from policies."""
     from palmfolio import SamplingConfig
-    from palmfolio.cli.files.portfolio_spec import read_prompts
+    from palmfolio.cli.files.prompts import read_prompts
 
     texts = [*(prompt or []), *(read_prompts(prompts) if prompts else [])]
     if not texts:

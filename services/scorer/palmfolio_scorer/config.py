@@ -9,9 +9,14 @@ from palmfolio_runtime.config import ConfigError, ServerConfig
 from palmfolio_runtime.logs import get_logger
 from palmfolio_scorer.engine.settings import EngineSettings
 from palmfolio_scorer.models.sources import ModelPlaces
-from palmfolio_scorer.presets import preset_text
+from palmfolio_scorer.traits.catalogue.presets import preset_text
+from palmfolio_scorer.traits.catalogue.trait_set import (
+    TraitSet,
+    TraitSpec,
+    parse_traits,
+    read_traits,
+)
 from palmfolio_scorer.traits.registry import TraitConfigError
-from palmfolio_scorer.traitset import TraitSet, TraitSpec, parse_traits, read_traits
 
 _log = get_logger(__name__)
 

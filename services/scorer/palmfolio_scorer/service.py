@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from grpc import aio
 
 from palmfolio.v1 import scorer_pb2
+from palmfolio_scorer.calls.servicer import register
 from palmfolio_scorer.config import ScorerConfig
-from palmfolio_scorer.lifecycle import Scoring
-from palmfolio_scorer.servicer import register
+from palmfolio_scorer.lifecycle.scorer_runtime import Scoring
 
 
 class ScorerService:

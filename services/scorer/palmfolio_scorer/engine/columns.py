@@ -9,9 +9,9 @@ import numpy as np
 from palmfolio_scorer.engine.worker import Result
 from palmfolio_scorer.models.model import ModelInput, Output
 from palmfolio_scorer.samples import Sample, SampleError, SampleFailure
+from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
 from palmfolio_scorer.traits.composite import Composite
 from palmfolio_scorer.traits.kind import ModelTrait, RawRewards
-from palmfolio_scorer.traitset import ServedTrait
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ from palmfolio_scorer.models.device import is_cpu, torch_threads
 from palmfolio_scorer.models.model import DeviceModel
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample, SampleFailure, check_text
+from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
 from palmfolio_scorer.traits.kind import ModelTrait, RawRewards, TextTrait
-from palmfolio_scorer.traitset import ServedTrait
 
 _log = get_logger(__name__)
 

@@ -13,7 +13,7 @@ from palmfolio_runtime import names
 from palmfolio_runtime.errors import ServiceError, invalid_argument
 from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.samples import SampleFailure
-from palmfolio_scorer.traitset import ServedTrait
+from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
 
 
 def trait_message(served: ServedTrait) -> scorer_pb2.Trait:

@@ -17,7 +17,7 @@ from palmfolio_scorer.calibration.fitting import (
 )
 from palmfolio_scorer.calibration.normalisation import MinMax
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.traitset import TraitSet, parse_traits
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet, parse_traits
 
 RAW = np.array([3.0, -1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, 5.0])
 TRAITS = """

@@ -9,9 +9,9 @@ from palmfolio_scorer.models.files import TraitLoadError, locate
 from palmfolio_scorer.models.model import ModelOptions
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet, TraitSpec, read_traits
 from palmfolio_scorer.traits.kind import TextTrait
 from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
-from palmfolio_scorer.traitset import TraitSet, TraitSpec, read_traits
 
 MINMAX = {"kind": "minmax", "low": 0, "high": 1}
 

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from palmfolio_scorer.calls.score_stream import pipelined
 from palmfolio_scorer.engine.admission import QueueFullError
 from palmfolio_scorer.protocol.lenient_decoding import ScoreCall
-from palmfolio_scorer.protocol.streaming import pipelined
 from palmfolio_scorer.samples import Sample
 
 

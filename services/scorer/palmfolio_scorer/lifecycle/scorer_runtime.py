@@ -9,15 +9,15 @@ from palmfolio_runtime.config import ConfigError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.serving.metrics import REGISTRY
 from palmfolio_scorer.calibration.fitting import CalibrationStore
+from palmfolio_scorer.calls.server_info import server_info
 from palmfolio_scorer.config import ScorerConfig
 from palmfolio_scorer.engine import Engine
-from palmfolio_scorer.memory import give_back
-from palmfolio_scorer.metrics import RELOADS, ScorerCollector
+from palmfolio_scorer.lifecycle.memory import give_back
+from palmfolio_scorer.lifecycle.metrics import RELOADS, ScorerCollector
+from palmfolio_scorer.lifecycle.trait_lease import Serving
 from palmfolio_scorer.models.device import resolve_device
 from palmfolio_scorer.models.store import LoadedModel, ModelStore
-from palmfolio_scorer.protocol.server_info import server_info
-from palmfolio_scorer.trait_lease import Serving
-from palmfolio_scorer.traitset import TraitSet
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 
 _log = get_logger(__name__)
 

@@ -11,19 +11,19 @@ from palmfolio_runtime.errors import ServiceError, invalid_argument, resource_ex
 from palmfolio_runtime.names import TRAITS
 from palmfolio_runtime.pages import Listing
 from palmfolio_runtime.serving.rpc_types import Context
-from palmfolio_scorer.calibration.calibrator import calibrate
 from palmfolio_scorer.calibration.fitting import MIN_SAMPLES
+from palmfolio_scorer.calls.calibration import calibrate
+from palmfolio_scorer.calls.score_stream import pipelined
 from palmfolio_scorer.engine.admission import QueueFullError
-from palmfolio_scorer.lifecycle import Scoring
-from palmfolio_scorer.metrics import count_samples
+from palmfolio_scorer.lifecycle.metrics import count_samples
+from palmfolio_scorer.lifecycle.scorer_runtime import Scoring
 from palmfolio_scorer.protocol.lenient_decoding import (
     ScoreCall,
     read_score_request,
     read_stream_request,
 )
 from palmfolio_scorer.protocol.replies import reward_matrix, trait_message
-from palmfolio_scorer.protocol.streaming import pipelined
-from palmfolio_scorer.traitset import ServedTrait, TraitSet
+from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait, TraitSet
 
 _LISTING = Listing("traits", int)
 

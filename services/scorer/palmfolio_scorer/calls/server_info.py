@@ -5,9 +5,9 @@ from importlib.metadata import version
 
 from palmfolio.v1 import types_pb2
 from palmfolio_scorer.config import ScorerConfig
-from palmfolio_scorer.memory import device_memory, resident_bytes
+from palmfolio_scorer.lifecycle.memory import device_memory, resident_bytes
+from palmfolio_scorer.lifecycle.trait_lease import Serving
 from palmfolio_scorer.models.store import LoadedModel
-from palmfolio_scorer.trait_lease import Serving
 
 
 def server_info(

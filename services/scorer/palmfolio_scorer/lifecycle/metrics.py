@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector
 
 from palmfolio_runtime.serving.metrics import REGISTRY
 from palmfolio_scorer.engine import Engine, RewardTable
-from palmfolio_scorer.trait_lease import Serving
-from palmfolio_scorer.traitset import ServedTrait
+from palmfolio_scorer.lifecycle.trait_lease import Serving
+from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
 
 _SAMPLES = Counter(
     "palmfolio_scorer_samples",

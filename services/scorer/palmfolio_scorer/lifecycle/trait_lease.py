@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from palmfolio_scorer.models.model import DeviceModel
 from palmfolio_scorer.models.store import LoadedModel
-from palmfolio_scorer.traitset import TraitSet
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 
 
 class Serving:

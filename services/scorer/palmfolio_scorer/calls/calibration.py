@@ -9,10 +9,10 @@ from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import already_exists, failed_precondition, invalid_argument
 from palmfolio_runtime.names import check_request_id
 from palmfolio_scorer.calibration.fitting import FITS, MIN_SAMPLES, CalibrationError
-from palmfolio_scorer.lifecycle import Scoring
+from palmfolio_scorer.lifecycle.scorer_runtime import Scoring
 from palmfolio_scorer.protocol.replies import trait_message
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traitset import ServedTrait
+from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
 
 _METHODS = scorer_pb2.CalibrationMethod
 

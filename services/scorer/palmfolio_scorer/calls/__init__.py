@@ -1,0 +1,1 @@
+"""The calls of the scorer's protocol, one module each."""

@@ -1,0 +1,1 @@
+"""From the configuration to running models: loading, reloading, unloading, readiness."""

@@ -1,0 +1,1 @@
+"""The traits that a scorer offers: the trait file, its presets, and the loaded set."""

@@ -158,7 +158,8 @@ def describe_field(field: Any) -> str:
     if field.annotation is not None:
         text += f": {field.annotation}"
     if field.value is not None and field.labels & {"class-attribute", "module-attribute"}:
-        text += " = " + re.sub(r"field\(default_factory=(\w+)\)", r"\1()", str(field.value))
+        default = re.sub(r"field\(default_factory=(\w+)\)", r"\1()", str(field.value))
+        text += " = " + re.sub(r"field\(default=(.+?)(, \w+=.*)?\)$", r"\1", default)
     described = " ".join(field.docstring.value.split()) if field.docstring else ""
     return f"{text}`" + (f": {described}" if described else "")
 

@@ -1,6 +1,8 @@
 """A world in which a plan's actions have their effects, one at a time, in any order."""
 
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from typing import Any
 
 from palmfolio_selector.builds import plan
 from palmfolio_selector.builds.plan import Facts, Measured, Training
@@ -19,10 +21,21 @@ class World:
         responses: each policy needs.
         traits: rewards each response needs.
         rounds: times that the strategy adds a training before it wants no more.
+        unscorable: policies of which no response can be scored on one of the traits.
     """
 
-    def __init__(self, starts, failing, same, responses, traits, rounds=0):
+    def __init__(
+        self,
+        starts: Sequence[int],
+        failing: Set[int],
+        same: Mapping[int, int],
+        responses: int,
+        traits: int,
+        rounds: int = 0,
+        unscorable: Set[str] = frozenset(),
+    ) -> None:
         self.rounds = rounds
+        self.unscorable = unscorable
         self.failing = failing
         self.same = same
         self.facts = Facts(
@@ -38,7 +51,7 @@ class World:
             traits=traits,
         )
 
-    def perform(self, action, share=1.0):
+    def perform(self, action: plan.Action, share: float = 1.0) -> None:
         """Performs an action; of sampling and scoring only a share, as when a crash cuts in."""
         match action:
             case plan.Prepare():
@@ -62,9 +75,20 @@ class World:
             case plan.Score(policy):
                 had = self.facts.of(policy)
                 missing = had.responses * self.facts.traits - had.rewards
-                self._measure(policy, replace(had, rewards=had.rewards + part(missing, share)))
+                rewards = had.rewards + part(missing, share)
+                failed = rewards // self.facts.traits if policy in self.unscorable else 0
+                self._measure(policy, replace(had, rewards=rewards, failed=failed))
+            case plan.Drop(policy):
+                self._drop(policy)
 
-    def _explore(self):
+    def _drop(self, policy: str) -> None:
+        if policy == self.facts.base_policy:
+            self.facts = replace(self.facts, base_policy="")
+        for training in self.facts.trainings:
+            if training.policy == policy:
+                self._change(training.position, state=TrainingState.FAILED)
+
+    def _explore(self) -> None:
         if self.rounds:
             added = Training(len(self.facts.trainings) + 1, 0, TrainingState.WANTED)
             self.facts = replace(self.facts, trainings=(*self.facts.trainings, added))
@@ -72,18 +96,18 @@ class World:
         else:
             self.facts = replace(self.facts, exploring=False)
 
-    def _training(self, position):
+    def _training(self, position: int) -> Training:
         return self.facts.trainings[position - 1]
 
-    def _change(self, position, **changes):
+    def _change(self, position: int, **changes: Any) -> None:
         trainings = list(self.facts.trainings)
         trainings[position - 1] = replace(trainings[position - 1], **changes)
         self.facts = replace(self.facts, trainings=tuple(trainings))
 
-    def _measure(self, policy, measured: Measured):
+    def _measure(self, policy: str, measured: Measured) -> None:
         self.facts = replace(self.facts, measured={**self.facts.measured, policy: measured})
 
 
-def part(missing, share):
+def part(missing: int, share: float) -> int:
     """At least one of what is missing, so that every try gets somewhere."""
     return min(missing, max(1, int(missing * share)))

@@ -1,4 +1,4 @@
-"""The selector as the runtime runs it."""
+"""The selector as a service of the runtime."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from palmfolio_runtime.clients.trainer import TrainerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import Changes, OperationsServicer
 from palmfolio_runtime.operations.servicer import SERVICE_NAME as OPERATIONS
-from palmfolio_selector.builds.context import Tools
+from palmfolio_selector.builds.context import ServerParts
 from palmfolio_selector.builds.runner import Builds
 from palmfolio_selector.calls.readiness import ServerState
 from palmfolio_selector.config import SelectorConfig
@@ -20,7 +20,7 @@ from palmfolio_selector.servicer import SelectorServicer
 
 
 class SelectorService:
-    """What the runtime runs."""
+    """The service that the runtime starts, stops and asks for its readiness."""
 
     names: Sequence[str] = (
         selector_pb2.DESCRIPTOR.services_by_name["Selector"].full_name,
@@ -30,7 +30,7 @@ class SelectorService:
     def __init__(self, config: SelectorConfig) -> None:
         if config.database_url is None and config.state_dir is not None:
             config.state_dir.mkdir(parents=True, exist_ok=True)
-        self._tools = Tools(
+        self._server = ServerParts(
             config=config,
             database=Database(config.url),
             changes=Changes(),
@@ -48,34 +48,34 @@ class SelectorService:
             ),
             mathematics=ThreadPoolExecutor(2, thread_name_prefix="mathematics"),
         )
-        self._state = ServerState(config.limits, self._tools.database)
-        self._builds = Builds(self._tools)
+        self._state = ServerState(config.limits, self._server.database)
+        self._builds = Builds(self._server)
 
     def register(self, server: aio.Server) -> None:
         """Adds the servicers."""
-        tools = self._tools
+        parts = self._server
         selector_pb2_grpc.add_SelectorServicer_to_server(
-            SelectorServicer(self._state, tools, self._builds), server
+            SelectorServicer(self._state, parts, self._builds), server
         )
         operations_pb2_grpc.add_OperationsServicer_to_server(
-            OperationsServicer(tools.database, tools.changes, self._builds.cancel), server
+            OperationsServicer(parts.database, parts.changes, self._builds.cancel), server
         )
 
     async def start(self) -> None:
         """Brings the schema up to date and goes on with unfinished builds."""
-        database = self._tools.database
+        database = self._server.database
         await database.open("palmfolio_selector.store")
         self._state.started = True
         await database.patiently(self._builds.resume)
 
     def not_ready(self) -> Sequence[str]:
-        """Why the selector does not take work."""
+        """Why the selector takes no work; empty when it does."""
         return self._state.not_ready()
 
     async def stop(self) -> None:
         """Stops the builds where they are and closes the database."""
         await self._builds.stop()
-        await self._tools.trainer.close()
-        await self._tools.scorer.close()
-        self._tools.mathematics.shutdown(wait=False, cancel_futures=True)
-        self._tools.database.close()
+        await self._server.trainer.close()
+        await self._server.scorer.close()
+        self._server.mathematics.shutdown(wait=False, cancel_futures=True)
+        self._server.database.close()

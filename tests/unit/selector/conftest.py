@@ -1,5 +1,7 @@
 """Fixtures of the selector's unit tests."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from hypothesis import settings
 
@@ -11,7 +13,7 @@ settings.load_profile("any-speed")
 
 
 @pytest.fixture
-async def database(database_url):
+async def database(database_url: str) -> AsyncIterator[Database]:
     """An empty database of the selector, on SQLite and on PostgreSQL."""
     database = Database(database_url)
     await database.migrate("palmfolio_selector.store")

@@ -1,8 +1,9 @@
-"""What every action of a build works with."""
+"""Shared by the actions of a build: the server's parts, and the build itself."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
@@ -13,9 +14,12 @@ from palmfolio_runtime.clients.trainer import TrainerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import Changes
 from palmfolio_selector.builds import events
-from palmfolio_selector.builds.events import Happening
+from palmfolio_selector.builds.events import EventDraft
 from palmfolio_selector.builds.plan import Facts
 from palmfolio_selector.config import SelectorConfig
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class BuildFailed(Exception):
@@ -27,11 +31,12 @@ class BuildFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Tools:
-    """What the builds of a server share.
+class ServerParts:
+    """The parts of the server that calls and builds share.
 
     Attributes:
-        mathematics: where selection runs, off the event loop.
+        changes: wakes those who watch an operation.
+        mathematics: runs selections, off the event loop.
     """
 
     config: SelectorConfig
@@ -47,26 +52,39 @@ class BuildContext:
     """One build.
 
     Attributes:
-        tools: shared with the other builds.
+        server: shared with the other builds.
         portfolio: the portfolio's id.
         operation: the operation's id.
         spec: canonical.
-        facts: as they were last read.
         answered: to be called when the named service has answered.
+        facts: as they were last read.
     """
 
-    tools: Tools
+    server: ServerParts
     portfolio: str
     operation: str
     spec: selector_pb2.PortfolioSpec
     answered: Callable[[str], None]
     facts: Facts | None = None
 
-    async def report(self, happening: Happening) -> None:
-        """Adds an event in a transaction of its own."""
-        await self.tools.database.run(self.append, happening)
-        await self.tools.changes.notify()
+    async def read(
+        self, function: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Returns `function(session, ...)`, which changes nothing."""
+        return await self.server.database.run(function, *args, **kwargs)
 
-    def append(self, session: Session, happening: Happening) -> None:
+    async def commit(
+        self, function: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Runs `function(session, ...)` in one transaction, then wakes the build's watchers."""
+        answer = await self.server.database.run(function, *args, **kwargs)
+        await self.server.changes.notify()
+        return answer
+
+    async def report(self, draft: EventDraft) -> None:
+        """Adds an event in a transaction of its own."""
+        await self.commit(self.append, draft)
+
+    def append(self, session: Session, draft: EventDraft) -> None:
         """Adds an event in the caller's transaction."""
-        events.append(session, self.operation, self.facts, happening)
+        events.append(session, self.operation, self.facts, draft)

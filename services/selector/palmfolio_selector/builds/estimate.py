@@ -1,4 +1,4 @@
-"""What a build would do, told before it is asked for."""
+"""Estimates a build without starting it."""
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -7,11 +7,12 @@ from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.limits import Limits
-from palmfolio_selector.builds.state import spec_of
 from palmfolio_selector.domain import strategies
 from palmfolio_selector.store import prompt_sets
+from palmfolio_selector.store.measurement import spec_of
 from palmfolio_selector.store.tables import PortfolioRow, TrainingRow, TrainingState
 
+# Weights that the answer lists at most.
 _LISTED = 1000
 _INT64_MAX = 2**63 - 1
 
@@ -19,7 +20,7 @@ _INT64_MAX = 2**63 - 1
 def plan(
     session: Session, spec: selector_pb2.PortfolioSpec, limits: Limits
 ) -> selector_pb2.PlanPortfolioResponse:
-    """The plan of a canonical spec.
+    """What a build of a canonical spec would train and could guarantee.
 
     Raises:
         ServiceError: NOT_FOUND for an unknown prompt set.
@@ -31,12 +32,12 @@ def plan(
     allowed = strategies.max_trainings(spec, limits)
     wanted = strategies.count(spec, limits)
     listed = strategies.first_trainings(spec, _LISTED) if wanted <= allowed else []
-    made = _made_before(session, spec)
+    known = _finished_before(session, spec)
     responses = (wanted + 1) * prompts * spec.sampling.samples_per_prompt
     return selector_pb2.PlanPortfolioResponse(
         trainings=min(wanted, _INT64_MAX),
         trainings_allowed=allowed,
-        trainings_reused=sum(identity in made for identity in _identities(spec, listed)),
+        trainings_reused=sum(identity in known for identity in _identities(spec, listed)),
         weights=[training.weights for training in listed],
         responses=min(responses, _INT64_MAX),
         guarantee=strategies.planned(spec, prompts),
@@ -46,12 +47,12 @@ def plan(
 def _identities(
     spec: selector_pb2.PortfolioSpec, trainings: list[selector_pb2.ExplicitTraining]
 ) -> list[str]:
-    """What tells trainings apart, one after the other; a start is known by its own identity."""
-    found: list[str] = []
+    """The identity of each training; a training's start enters by the start's own identity."""
+    identities: list[str] = []
     for training in trainings:
-        start = found[training.initial_training - 1] if training.initial_training else ""
-        found.append(_identity(spec, training.weights, training.grpo, spec.seed, start))
-    return found
+        start = identities[training.initial_training - 1] if training.initial_training else ""
+        identities.append(_identity(spec, training.weights, training.grpo, spec.seed, start))
+    return identities
 
 
 def _identity(
@@ -68,9 +69,9 @@ def _identity(
     )
 
 
-def _made_before(session: Session, spec: selector_pb2.PortfolioSpec) -> set[str]:
-    """The identities of the trainings that builds of the same base model have ended."""
-    made: set[str] = set()
+def _finished_before(session: Session, spec: selector_pb2.PortfolioSpec) -> set[str]:
+    """The identities of the trainings of the same base model that earlier builds finished."""
+    finished: set[str] = set()
     query = (
         select(PortfolioRow, TrainingRow)
         .join(TrainingRow, TrainingRow.portfolio == PortfolioRow.id)
@@ -78,18 +79,18 @@ def _made_before(session: Session, spec: selector_pb2.PortfolioSpec) -> set[str]
     )
     known: dict[tuple[str, int], str] = {}
     for portfolio, row in session.execute(query):
-        its_spec = spec_of(portfolio)
-        if its_spec.base_model != spec.base_model:
+        earlier = spec_of(portfolio)
+        if earlier.base_model != spec.base_model:
             continue
         start = known[portfolio.id, row.initial] if row.initial else ""
         identity = _identity(
-            its_spec,
+            earlier,
             types_pb2.Weights(values=row.weights),
             trainer_pb2.GrpoConfig.FromString(row.grpo),
-            its_spec.seed if row.seed is None else row.seed,
+            earlier.seed if row.seed is None else row.seed,
             start,
         )
         known[portfolio.id, row.position] = identity
         if row.state is TrainingState.READY:
-            made.add(identity)
-    return made
+            finished.add(identity)
+    return finished

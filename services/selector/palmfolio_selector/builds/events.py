@@ -1,22 +1,24 @@
-"""Telling those who watch a build what happens."""
+"""Events that tell the watchers of a build what happens."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from google.protobuf import timestamp_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.logs import get_logger
+from palmfolio_runtime.timestamps import timestamp
 from palmfolio_selector.builds.plan import Facts
+from palmfolio_selector.store import builds
 
 log = get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Happening:
-    """What a `BuildEvent` says beside its number and the candidates' counts."""
+class EventDraft:
+    """A `BuildEvent` without number, time and candidate counts."""
 
     stage: selector_pb2.BuildStage.ValueType
     message: str
@@ -26,42 +28,31 @@ class Happening:
     reward_means: Mapping[str, float] = field(default_factory=dict)
 
 
-def append(session: Session, operation: str, facts: Facts | None, happening: Happening) -> None:
-    """Adds an event to the operation and notes it as the last one."""
-    now = timestamp_pb2.Timestamp()
-    now.GetCurrentTime()
+def append(session: Session, operation: str, facts: Facts | None, draft: EventDraft) -> None:
+    """Adds an event to the operation, also as the last event in the operation's metadata."""
+    now = timestamp(time.time())
 
-    def event(number: int) -> selector_pb2.BuildEvent:
+    def numbered(number: int) -> selector_pb2.BuildEvent:
         return selector_pb2.BuildEvent(
             number=number,
             time=now,
-            stage=happening.stage,
-            message=happening.message,
-            policy=happening.policy,
-            done=happening.done,
-            total=happening.total,
+            stage=draft.stage,
+            message=draft.message,
+            policy=draft.policy,
+            done=draft.done,
+            total=draft.total,
             candidates_done=facts.candidates_done if facts else 0,
             candidates_total=facts.candidates_total if facts else 0,
-            reward_means=dict(happening.reward_means),
+            reward_means=dict(draft.reward_means),
         )
 
-    added = operations.append_event(session, operation, event)
-    if added is None:
+    event = operations.append_event(session, operation, numbered)
+    if event is None:
+        # The operation was deleted meanwhile: nobody can watch it any more.
         return
-    assert isinstance(added, selector_pb2.BuildEvent)
+    assert isinstance(event, selector_pb2.BuildEvent)
     row = operations.get(session, names.OPERATIONS.name(operation))
-    # The numbering statement went past the session.
+    # The statement that numbered the event changed the row without the session's knowledge.
     session.refresh(row)
-    operations.set_metadata(session, row, metadata(row, added))
-    log.info("build", portfolio=row.resource, number=added.number, message=happening.message)
-
-
-def metadata(
-    row: operations.OperationRow, last: selector_pb2.BuildEvent | None = None
-) -> selector_pb2.BuildPortfolioMetadata:
-    """The metadata of a build's operation."""
-    created = timestamp_pb2.Timestamp()
-    created.FromMicroseconds(round(row.created * 1_000_000))
-    return selector_pb2.BuildPortfolioMetadata(
-        portfolio=row.resource, last_event=last, create_time=created
-    )
+    operations.set_metadata(session, row, builds.metadata(row, event))
+    log.info("build", portfolio=row.resource, number=event.number, message=event.message)

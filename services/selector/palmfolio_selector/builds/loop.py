@@ -1,4 +1,4 @@
-"""The loop of one build: look at what exists, plan, act, look again."""
+"""The loop of one build: read what exists, plan, act, read again."""
 
 import asyncio
 from typing import assert_never
@@ -13,12 +13,12 @@ from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.logs import get_logger
 from palmfolio_selector.builds import plan, state
 from palmfolio_selector.builds.actions import evaluate, explore, select, train
-from palmfolio_selector.builds.context import BuildContext, BuildFailed, Tools
-from palmfolio_selector.builds.events import Happening
+from palmfolio_selector.builds.context import BuildContext, BuildFailed, ServerParts
+from palmfolio_selector.builds.events import EventDraft
 
 log = get_logger(__name__)
 
-# Tries of an action at which another service fails, before it is given up.
+# Times that another service may fail while it performs an action, before the action is given up.
 _MAX_FAULTS = 3
 
 
@@ -26,10 +26,10 @@ class BuildLoop:
     """Performs one build to its end."""
 
     def __init__(
-        self, tools: Tools, portfolio: str, operation: str, spec: selector_pb2.PortfolioSpec
+        self, server: ServerParts, portfolio: str, operation: str, spec: selector_pb2.PortfolioSpec
     ) -> None:
-        self._backoff = DependencyBackoff(tools.config.max_backoff_seconds)
-        self.context = BuildContext(tools, portfolio, operation, spec, self._backoff.answered)
+        self._backoff = DependencyBackoff(server.config.max_backoff_seconds)
+        self.context = BuildContext(server, portfolio, operation, spec, self._backoff.answered)
         self._running: dict[str, tuple[plan.Action, asyncio.Task[None]]] = {}
         self._faults: dict[plan.Action, int] = {}
         self._ended = False
@@ -53,11 +53,11 @@ class BuildLoop:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _turn(self) -> None:
-        """Starts what can be started, waits for something to end, and deals with it."""
+        """Starts the actions that can be started, waits for one to end, and handles its result."""
         context = self.context
-        context.facts = await context.tools.database.run(state.read, context.portfolio)
+        context.facts = await context.read(state.read, context.portfolio)
         self._backoff.answered("database")
-        await self._tell_who_is_back()
+        await self._report_recoveries()
         for action in plan.next_actions(context.facts):
             if action.lane not in self._running and not self._backoff.blocks(action.needs):
                 task = asyncio.create_task(_perform(context, action))
@@ -95,25 +95,25 @@ class BuildLoop:
         message = error.status.message
         if not self._backoff.failed(name, message):
             return
-        tools = self.context.tools
-        address = (tools.trainer if name == "trainer" else tools.scorer).address
+        server = self.context.server
+        address = (server.trainer if name == "trainer" else server.scorer).address
         await self.context.report(
-            Happening(
+            EventDraft(
                 selector_pb2.BUILD_STAGE_WAITING,
                 f"waiting for the {name} at {address}: {message}",
             )
         )
 
-    async def _tell_who_is_back(self) -> None:
+    async def _report_recoveries(self) -> None:
         for name in self._backoff.take_back():
             await self.context.report(
-                Happening(selector_pb2.BUILD_STAGE_WAITING, f"the {name} is back")
+                EventDraft(selector_pb2.BUILD_STAGE_WAITING, f"the {name} is back")
             )
 
     async def _wait_for_database(self, error: ServiceError) -> None:
         if error.code is not grpc.StatusCode.UNAVAILABLE:
             raise error
-        # Nobody can be told: events are in the database.
+        # No event tells the watchers: events are in the database.
         log.warning("waiting for the database", error=error.message)
         self._backoff.failed("database", error.message)
         await asyncio.sleep(self._backoff.seconds_left() or 0)
@@ -133,6 +133,8 @@ async def _perform(context: BuildContext, action: plan.Action) -> None:
             await evaluate.sample(context, policy)
         case plan.Score(policy):
             await evaluate.score(context, policy)
+        case plan.Drop(policy):
+            await evaluate.drop(context, policy)
         case plan.Explore():
             await explore.explore(context)
         case plan.Select():
@@ -142,7 +144,7 @@ async def _perform(context: BuildContext, action: plan.Action) -> None:
 
 
 async def _give_up(context: BuildContext, action: plan.Action, status: status_pb2.Status) -> None:
-    """Goes on without what an action was for, when the build can do without it."""
+    """Goes on without the policy that an action was for; other actions end the build."""
     match action:
         case plan.Submit(position) | plan.Follow(position):
             await train.fail(context, position, status)

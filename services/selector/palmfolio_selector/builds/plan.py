@@ -1,4 +1,4 @@
-"""What a build does next: a pure function of what is wanted and what exists.
+"""Plans what a build does next: a pure function of what is wanted and what exists.
 
 Nothing here remembers what was done before. An action changes what exists, the loop looks again,
 and the plan follows; so a crash at any moment costs the work in flight and nothing else.
@@ -9,6 +9,14 @@ from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from palmfolio_selector.store.tables import TrainingState
+
+# A mean over fewer of a policy's responses than this share says too little about the policy.
+MIN_SCORED_SHARE = 0.9
+
+
+def scored_share(failed: int, responses: int) -> float:
+    """The share of a policy's responses that a trait could score."""
+    return (responses - failed) / responses
 
 
 @dataclass(frozen=True)
@@ -29,10 +37,16 @@ class Training:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a policy has under the build's measurement."""
+    """What a policy has under the build's measurement.
+
+    Attributes:
+        rewards: failed ones included.
+        failed: responses that could not be scored, on the trait with the most of them.
+    """
 
     responses: int = 0
     rewards: int = 0
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,11 @@ class Facts:
             measured.responses >= self.responses
             and measured.rewards >= self.responses * self.traits
         )
+
+    def unscorable(self, policy: str) -> bool:
+        """Whether an evaluated policy has too few rewards on a trait to be a candidate."""
+        failed = self.of(policy).failed
+        return self.evaluated(policy) and scored_share(failed, self.responses) < MIN_SCORED_SHARE
 
     @property
     def candidates_done(self) -> int:
@@ -147,6 +166,15 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Drop:
+    """Take a policy whose responses could not be scored out of the candidates."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    lane: ClassVar[str] = "score"
+    policy: str
+
+
+@dataclass(frozen=True)
 class Explore:
     """Decide what the strategy wants trained next, or that nothing is."""
 
@@ -162,11 +190,11 @@ class Select:
     lane: ClassVar[str] = "select"
 
 
-Action: TypeAlias = Prepare | Submit | Forgo | Follow | Sample | Score | Explore | Select
+Action: TypeAlias = Prepare | Submit | Forgo | Follow | Sample | Score | Drop | Explore | Select
 
 
 def next_actions(facts: Facts) -> tuple[Action, ...]:
-    """Everything that can be done now, most wanted first. Never empty.
+    """Every action that can be done now, the most wanted first. Never empty.
 
     Actions are idempotent and may be performed in any order, side by side; of those in one lane
     only one at a time.
@@ -200,3 +228,5 @@ def _evaluations(facts: Facts) -> Iterator[Action]:
         # Responses are scored as they come in, while the rest are sampled.
         if measured.rewards < measured.responses * facts.traits:
             yield Score(policy)
+        if facts.unscorable(policy):
+            yield Drop(policy)

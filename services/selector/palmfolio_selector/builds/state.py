@@ -1,40 +1,17 @@
-"""Reading what exists, for the plan."""
+"""What exists for a build, as its plan and its actions need it."""
 
+import numpy as np
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
-from palmfolio_runtime import names
+from palmfolio_palm import selection
+from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.builds.plan import Facts, Measured, Training
-from palmfolio_selector.domain.spec import sampling_settings, source_settings
-from palmfolio_selector.store import evaluations, portfolios, prompt_sets
-from palmfolio_selector.store.evaluations import Measurement
-from palmfolio_selector.store.tables import PortfolioRow
-
-
-def spec_of(row: PortfolioRow) -> selector_pb2.PortfolioSpec:
-    """The portfolio's canonical spec."""
-    return selector_pb2.PortfolioSpec.FromString(row.spec)
-
-
-def measurement(session: Session, row: PortfolioRow) -> Measurement:
-    """How the portfolio's candidates are measured; the trait versions must be known."""
-    assert row.trait_versions is not None
-    spec = spec_of(row)
-    prompt_set = names.PROMPT_SETS.id(spec.evaluation_prompt_set)
-    versions = {trait: row.trait_versions[trait] for trait in spec.traits}
-    origin = source_settings(row.source) if row.source else sampling_settings(spec.sampling)
-    return Measurement(
-        prompt_set=prompt_set,
-        prompts=prompt_sets.distinct_size(session, prompt_set),
-        sampling=evaluations.sampling_key(session, origin),
-        samples=spec.sampling.samples_per_prompt,
-        traits=evaluations.trait_keys(session, versions),
-    )
-
-
-def _may_add_trainings(spec: selector_pb2.PortfolioSpec) -> bool:
-    """Whether the strategy may want more than its first trainings."""
-    return spec.strategy.WhichOneof("kind") != "explicit"
+from palmfolio_selector.domain.measurement import Measurement
+from palmfolio_selector.domain.values import Values
+from palmfolio_selector.store import evaluations, measurement, portfolios
+from palmfolio_selector.store import values as stored_values
+from palmfolio_selector.store.measurement import spec_of
 
 
 def read(session: Session, portfolio: str) -> Facts:
@@ -44,18 +21,58 @@ def read(session: Session, portfolio: str) -> Facts:
         Training(row.position, row.initial, row.state, row.policy)
         for row in portfolios.trainings(session, portfolio)
     )
-    if row.trait_versions is None:
+    measured_by = measurement.find(session, row)
+    if measured_by is None:
         return Facts(False, "", trainings, False, {}, 0, 0)
-    how = measurement(session, row)
     policies = [training.policy for training in trainings if training.policy]
     names = list(dict.fromkeys([row.base_policy, *policies]))
-    counts = evaluations.progress(session, how, names)
+    progress = evaluations.progress(session, measured_by, names)
     return Facts(
         prepared=True,
         base_policy=row.base_policy,
         trainings=trainings,
         exploring=not row.explored and _may_add_trainings(spec_of(row)),
-        measured={name: Measured(*count) for name, count in counts.items()},
-        responses=how.responses,
-        traits=len(how.traits),
+        measured={
+            name: Measured(one.responses, one.rewards, max(one.failed.values()))
+            for name, one in progress.items()
+        },
+        responses=measured_by.responses,
+        traits=len(measured_by.traits),
     )
+
+
+def _may_add_trainings(spec: selector_pb2.PortfolioSpec) -> bool:
+    """Whether the strategy may want more than its first trainings."""
+    return spec.strategy.WhichOneof("kind") != "explicit"
+
+
+def measurement_of(session: Session, portfolio: str) -> Measurement:
+    """How the candidates of a prepared build are measured."""
+    found = measurement.find(session, portfolios.get(session, portfolio))
+    assert found is not None, "the plan prepares a build before anything else"
+    return found
+
+
+def values(session: Session, portfolio: str) -> Values:
+    """The values of a build's candidates, each of which is evaluated."""
+    row = portfolios.get(session, portfolio)
+    measured_by = measurement_of(session, portfolio)
+    traits = tuple(measured_by.traits)
+    names = read(session, portfolio).candidates
+    means = stored_values.means(session, measured_by, names)
+    V = np.array([[means[name][trait].value for trait in traits] for name in names])
+    return Values(
+        names=names,
+        traits=traits,
+        V=V.reshape(len(names), len(traits)),
+        base=names.index(row.base_policy) if row.base_policy in names else None,
+    )
+
+
+def rewards_by_prompt(
+    session: Session, portfolio: str, names: tuple[str, ...]
+) -> FloatArray | None:
+    """Mean rewards (n, N, d) of candidates by prompt; None when the candidates are many."""
+    if len(names) > selection.MAX_CONFIDENCE_POLICIES:
+        return None
+    return stored_values.by_prompt(session, measurement_of(session, portfolio), names)

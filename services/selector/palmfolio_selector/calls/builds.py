@@ -1,57 +1,57 @@
-"""Calls that build portfolios."""
+"""Calls that build portfolios, watch builds and estimate them."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
-from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.serving.rpc_types import Context
-from palmfolio_selector.builds import estimate, runner
+from palmfolio_selector.builds import estimate
 from palmfolio_selector.builds.actions.train import unknown_base_model, unknown_traits
-from palmfolio_selector.calls.base import Calls
+from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.domain import strategies
 from palmfolio_selector.domain.spec import canonical_spec
+from palmfolio_selector.store import builds
 
-# Checking names with the other services is a courtesy: a build does it again, and waits for them.
+# A service that is away does not delay the call: the build checks the names again, and waits.
 _CHECK_SECONDS = 2.0
 
 
-class BuildCalls(Calls):
+class BuildCalls(CallGroup):
     """`BuildPortfolio`, `WatchBuild`, `PlanPortfolio`."""
 
     async def BuildPortfolio(
         self, request: selector_pb2.BuildPortfolioRequest, context: Context
     ) -> operations_pb2.Operation:
-        """Starts a build, or returns or resumes the one that there is."""
+        """Starts a build, or returns or resumes the existing build of the portfolio."""
         self._state.check_ready()
         names.check_request_id(request.request_id)
         names.check_chosen_id(request.portfolio_id, "portfolio_id")
-        limits = self._tools.config.limits
+        limits = self._server.config.limits
         spec = canonical_spec(request.spec, limits)
         strategies.check_budget(spec, limits)
         await self._check_names(spec)
         most = strategies.max_trainings(spec, limits)
-        row, is_new = await self._change(runner.begin, request, spec, most)
+        row, is_new = await self._change(builds.begin, request, spec, most)
         if is_new:
             self._builds.launch(row)
         return operations.to_proto(row)
 
     async def _check_names(self, spec: selector_pb2.PortfolioSpec) -> None:
-        """Fails at once for names that the other services do not know, if they answer now."""
+        """Fails for traits and base models that scorer and trainer do not know, if they answer."""
         with contextlib.suppress(CallError, TimeoutError):
             async with asyncio.timeout(_CHECK_SECONDS):
-                traits = await self._tools.scorer.traits()
+                traits = await self._server.scorer.traits()
             unknown = [trait for trait in spec.traits if trait not in traits]
             if unknown:
                 raise unknown_traits(unknown, list(traits))
         with contextlib.suppress(CallError, TimeoutError):
             async with asyncio.timeout(_CHECK_SECONDS):
-                bases = await self._tools.trainer.base_models()
+                bases = await self._server.trainer.base_models()
             if spec.base_model not in bases:
                 raise unknown_base_model(spec.base_model, list(bases))
 
@@ -61,20 +61,16 @@ class BuildCalls(Calls):
         """The events of a build, until it is done."""
         self._state.check_ready()
         async for payload in operations.watch(
-            self._database, self._tools.changes, request.operation, request.after_event
+            self._database, self._server.changes, request.operation, request.after_event
         ):
             yield selector_pb2.BuildEvent.FromString(payload)
 
     async def PlanPortfolio(
         self, request: selector_pb2.PlanPortfolioRequest, context: Context
     ) -> selector_pb2.PlanPortfolioResponse:
-        """What a build would train and could guarantee."""
+        """Estimates a build without starting it."""
         self._state.check_ready()
-        limits = self._tools.config.limits
+        limits = self._server.config.limits
         spec = canonical_spec(request.spec, limits)
         await self._check_names(spec)
-
-        def plan(session: Session) -> selector_pb2.PlanPortfolioResponse:
-            return estimate.plan(session, spec, limits)
-
-        return await self._database.run(plan)
+        return await self._database.run(estimate.plan, spec, limits)

@@ -1,4 +1,4 @@
-"""What every group of calls works with."""
+"""The base class of the groups of calls."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio_palm.selection import Stopped
 from palmfolio_runtime.database import Database
-from palmfolio_selector.builds.context import Tools
+from palmfolio_selector.builds.context import ServerParts
 from palmfolio_selector.builds.runner import Builds
 from palmfolio_selector.calls.readiness import ServerState
 
@@ -18,23 +18,23 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Calls:
-    """Checks requests, asks the store, starts builds.
+class CallGroup:
+    """Calls that check requests, read and change the store, and start builds.
 
     Args:
         state: whether the server takes work.
-        tools: what calls and builds share.
-        running: the builds of this server.
+        server: shared by calls and builds.
+        builds: the builds of this server.
     """
 
-    def __init__(self, state: ServerState, tools: Tools, running: Builds) -> None:
+    def __init__(self, state: ServerState, server: ServerParts, builds: Builds) -> None:
         self._state = state
-        self._tools = tools
-        self._builds = running
+        self._server = server
+        self._builds = builds
 
     @property
     def _database(self) -> Database:
-        return self._tools.database
+        return self._server.database
 
     async def _change(
         self,
@@ -42,7 +42,7 @@ class Calls:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> R:
-        """Runs a transaction, once more when another one made the same row meanwhile."""
+        """Runs a transaction; again if another transaction added the same row meanwhile."""
         try:
             return await self._database.run(function, *args, **kwargs)
         except IntegrityError:
@@ -52,11 +52,11 @@ class Calls:
         """Runs mathematics off the event loop."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._tools.mathematics, lambda: function(*args, **kwargs)
+            self._server.mathematics, lambda: function(*args, **kwargs)
         )
 
     async def _search(self, function: Callable[[Stopped], R]) -> R:
-        """Runs a search off the event loop, and stops it when the call is cancelled or late."""
+        """Runs a search off the event loop; stops it when its call is cancelled or late."""
         stopped = threading.Event()
         try:
             return await self._compute(function, stopped.is_set)

@@ -1,7 +1,7 @@
 """Calls that import and list evaluations."""
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
@@ -11,20 +11,26 @@ from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import Limits
 from palmfolio_runtime.serving.rpc_types import Context
-from palmfolio_selector.calls.base import Calls
+from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.calls.prompt_sets import text_problem
 from palmfolio_selector.domain.spec import MAX_SAMPLES_PER_PROMPT, source_settings
-from palmfolio_selector.store import evaluations, imports, listing, prompt_sets
+from palmfolio_selector.store import evaluations, imports, listing
 from palmfolio_selector.store.imports import ImportedRow
 
 IMPORTED_VERSION = "imported"
-# Violations that one answer names at most.
+# Violations that one error lists at most.
 _MAX_VIOLATIONS = 20
 
 
 @dataclass
 class _Import:
-    """What one stream has said so far."""
+    """The header of one stream and its content so far.
+
+    Attributes:
+        versions: version by trait.
+        rows: the number of rows.
+        prompts: in the order of their first row; the values mean nothing.
+    """
 
     source: str = ""
     traits: tuple[str, ...] = ()
@@ -34,7 +40,7 @@ class _Import:
     prompts: dict[str, None] = field(default_factory=dict)
 
 
-class EvaluationCalls(Calls):
+class EvaluationCalls(CallGroup):
     """`ImportEvaluations`, `ListEvaluations`."""
 
     async def ImportEvaluations(
@@ -44,78 +50,86 @@ class EvaluationCalls(Calls):
     ) -> selector_pb2.ImportEvaluationsResponse:
         """Stores the rows of each message as it comes."""
         self._state.check_ready()
-        limits = self._tools.config.limits
-        said = _Import()
+        limits = self._server.config.limits
+        received = _Import()
         async for request in request_iterator:
-            _read_header(said, request, limits)
-            rows = _checked_rows(said, request, limits)
-            await self._change(_store, said.source, said.versions, rows)
-            said.rows += len(rows)
-            said.policies.update(row.policy for row in rows)
-            said.prompts.update(dict.fromkeys(row.prompt for row in rows))
-        if not said.rows:
+            _read_header(received, request, limits)
+            rows = _checked_rows(received, request, limits)
+            await self._change(imports.add, received.source, received.versions, rows)
+            received.rows += len(rows)
+            received.policies.update(row.policy for row in rows)
+            received.prompts.update(dict.fromkeys(row.prompt for row in rows))
+        if not received.rows:
             raise invalid_argument(("evaluations", "is required: at least one row"))
-        prompt_set = await self._change(prompt_sets.add, list(said.prompts), said.source)
+        prompt_set = await self._change(
+            imports.finish, received.source, received.versions, list(received.prompts)
+        )
         return selector_pb2.ImportEvaluationsResponse(
-            rows=said.rows,
-            policies=len(said.policies),
+            rows=received.rows,
+            policies=len(received.policies),
             prompt_set=names.PROMPT_SETS.name(prompt_set.id),
         )
 
     async def ListEvaluations(
         self, request: selector_pb2.ListEvaluationsRequest, context: Context
     ) -> selector_pb2.ListEvaluationsResponse:
-        """Stored rewards in a fixed order."""
+        """A page of stored rewards, in a fixed order."""
         self._state.check_ready()
         if request.policy:
             names.POLICIES.parse(request.policy, "policy")
 
-        def read(session: Session) -> tuple[list[listing.Listed], str]:
-            sampling = None
-            if request.source:
-                names.check_chosen_id(request.source, "source")
-                sampling = evaluations.sampling_key(session, source_settings(request.source))
-            trait = names.TRAITS.short(request.trait)
-            wanted = listing.Filter(request.policy, trait, sampling)
-            return listing.list_page(session, wanted, request.page_size, request.page_token)
-
-        listed, token = await self._database.run(read)
+        if request.source:
+            names.check_chosen_id(request.source, "source")
+        listed, token = await self._database.run(_page, request)
         return selector_pb2.ListEvaluationsResponse(
-            evaluations=[_message(one) for one in listed], next_page_token=token
+            evaluations=[_message(evaluation) for evaluation in listed], next_page_token=token
         )
 
 
+def _page(
+    session: Session, request: selector_pb2.ListEvaluationsRequest
+) -> tuple[list[listing.Listed], str]:
+    sampling = None
+    if request.source:
+        sampling = evaluations.find_sampling(session, source_settings(request.source))
+        if sampling is None:
+            return [], ""
+    trait = names.TRAITS.short(request.trait)
+    wanted = listing.Filter(request.policy, trait, sampling)
+    return listing.list_page(session, wanted, request.page_size, request.page_token)
+
+
 def _read_header(
-    said: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: Limits
+    received: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: Limits
 ) -> None:
     """Takes over the source, the traits and their versions, when the message has them."""
-    if request.source or not said.source:
-        said.source = names.check_chosen_id(request.source, "source")
-    if request.traits or not said.traits:
+    if request.source or not received.source:
+        received.source = names.check_chosen_id(request.source, "source")
+    if request.traits or not received.traits:
         traits = tuple(names.TRAITS.short(trait) for trait in request.traits)
         most = limits.max_traits_per_selection
         if not 1 <= len(traits) <= most or len(set(traits)) < len(traits) or not all(traits):
             raise invalid_argument(
                 ("traits", f"1 to {most} different names are required, the columns of the rewards")
             )
-        said.traits = traits
-    unknown = [trait for trait in request.trait_versions if trait not in said.traits]
+        received.traits = traits
+    unknown = [trait for trait in request.trait_versions if trait not in received.traits]
     if unknown:
         raise invalid_argument(
-            *((f"trait_versions[{trait}]", "is none of `traits`") for trait in unknown)
+            *((f"trait_versions[{trait}]", "is not one of `traits`") for trait in unknown)
         )
-    given = {**said.versions, **request.trait_versions}
-    said.versions = {trait: given.get(trait) or IMPORTED_VERSION for trait in said.traits}
+    given = {**received.versions, **request.trait_versions}
+    received.versions = {trait: given.get(trait) or IMPORTED_VERSION for trait in received.traits}
 
 
 def _checked_rows(
-    said: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: Limits
+    received: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: Limits
 ) -> list[ImportedRow]:
-    """The rows of a message; bad ones are counted from the first row of the stream."""
+    """The rows of a message; a violation's index counts from the first row of the stream."""
     rows: list[ImportedRow] = []
     violations: list[tuple[str, str]] = []
-    for index, row in enumerate(request.evaluations, said.rows):
-        problems = _problems(row, len(said.traits), limits)
+    for index, row in enumerate(request.evaluations, received.rows):
+        problems = _problems(row, len(received.traits), limits)
         violations += [(f"evaluations[{index}].{name}", text) for name, text in problems]
         if len(violations) >= _MAX_VIOLATIONS:
             break
@@ -147,34 +161,27 @@ def _problems(
     return found
 
 
-def _store(
-    session: Session, source: str, versions: dict[str, str], rows: Sequence[ImportedRow]
-) -> None:
-    sampling = evaluations.sampling_key(session, source_settings(source))
-    imports.add(session, sampling, evaluations.trait_keys(session, versions), rows)
-
-
-def _message(one: listing.Listed) -> selector_pb2.Evaluation:
-    source = str(one.settings.get("source", ""))
+def _message(listed: listing.Listed) -> selector_pb2.Evaluation:
+    source = str(listed.settings.get("source", ""))
     message = selector_pb2.Evaluation(
-        policy=one.policy,
-        prompt=one.prompt,
-        sample=one.sample,
-        trait=one.trait,
-        trait_version=one.trait_version,
-        raw=math.nan if one.raw is None else one.raw,
-        normalised=math.nan if one.normalised is None else one.normalised,
-        failure=one.failure,
+        policy=listed.policy,
+        prompt=listed.prompt,
+        sample=listed.sample,
+        trait=listed.trait,
+        trait_version=listed.trait_version,
+        raw=math.nan if listed.raw is None else listed.raw,
+        normalised=math.nan if listed.normalised is None else listed.normalised,
+        failure=listed.failure,
         source=source,
-        response=one.response or "",
+        response=listed.response or "",
     )
     if not source:
         message.sampling.CopyFrom(
             trainer_pb2.SamplingConfig(
-                max_tokens=int(one.settings["max_tokens"]),
-                temperature=float(one.settings["temperature"]),
-                top_p=float(one.settings["top_p"]),
-                seed=int(one.settings["seed"]),
+                max_tokens=int(listed.settings["max_tokens"]),
+                temperature=float(listed.settings["temperature"]),
+                top_p=float(listed.settings["top_p"]),
+                seed=int(listed.settings["seed"]),
             )
         )
     return message

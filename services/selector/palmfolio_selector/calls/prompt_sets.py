@@ -7,14 +7,14 @@ from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import Limits
 from palmfolio_runtime.serving.rpc_types import Context
-from palmfolio_selector.calls.base import Calls
+from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.messages import portfolios
 from palmfolio_selector.store import prompt_sets
 
 _METHOD = "CreatePromptSet"
 
 
-class PromptSetCalls(Calls):
+class PromptSetCalls(CallGroup):
     """`CreatePromptSet`."""
 
     async def CreatePromptSet(
@@ -22,7 +22,7 @@ class PromptSetCalls(Calls):
     ) -> types_pb2.PromptSet:
         """Stores prompts under a digest of their content."""
         self._state.check_ready()
-        limits = self._tools.config.limits
+        limits = self._server.config.limits
         count = len(request.prompt_set.prompts)
         if not 1 <= count <= limits.max_prompts:
             allowed = f"1 to {limits.max_prompts} (max_prompts) are allowed"
@@ -38,17 +38,17 @@ class PromptSetCalls(Calls):
 
 
 def prompt_problem(prompt: str, limits: Limits) -> str:
-    """What is wrong with a prompt; empty when nothing is."""
+    """Why a prompt is refused; empty when it is not."""
     if not prompt.strip():
         return "is empty"
     return text_problem(prompt, limits)
 
 
 def text_problem(text: str, limits: Limits) -> str:
-    """What is wrong with a text that may be empty; empty when nothing is."""
+    """Why a text, which may be empty, is refused; empty when it is not."""
     if len(text) > limits.max_characters:
         return f"has {len(text)} characters; {limits.max_characters} (max_characters) are allowed"
-    return "holds a NUL character" if "\0" in text else ""
+    return "contains a NUL character" if "\0" in text else ""
 
 
 def _create(session: Session, request: selector_pb2.CreatePromptSetRequest) -> types_pb2.PromptSet:

@@ -1,4 +1,4 @@
-"""What the selector says of itself."""
+"""The selector's readiness and limits."""
 
 from importlib.metadata import version
 
@@ -19,7 +19,7 @@ class ServerState:
         self.started = False
 
     def not_ready(self) -> list[str]:
-        """Why no work is taken; empty when it is."""
+        """Why the server takes no work; empty when it does."""
         if self._database.trouble:
             return [self._database.trouble]
         return [] if self.started else ["the database is being opened"]
@@ -37,7 +37,7 @@ class ServerState:
             )
 
     def info(self) -> types_pb2.ServerInfo:
-        """What `GetServerInfo` answers."""
+        """The answer of `GetServerInfo`."""
         reasons = self.not_ready()
         return types_pb2.ServerInfo(
             service="selector",

@@ -11,11 +11,12 @@ from palmfolio_palm.selection import Bound, Target, TargetInfeasible
 from palmfolio_palm.validation import FloatArray, IntArray
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import already_exists, invalid_argument
+from palmfolio_runtime.limits import Limits
 from palmfolio_runtime.serving.rpc_types import Context
-from palmfolio_selector.calls.base import Calls
+from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.messages import certificates
-from palmfolio_selector.messages import portfolios as resources
-from palmfolio_selector.messages.certificates import Found
+from palmfolio_selector.messages import portfolios as messages
+from palmfolio_selector.messages.certificates import SelectionResult
 from palmfolio_selector.store import candidates, portfolios
 from palmfolio_selector.store.candidates import Candidates
 
@@ -26,14 +27,18 @@ _MAX_CURVE = 64
 
 
 @dataclass(frozen=True)
-class _Read:
-    """Candidates, with their rewards by prompt where a bound can be had from them."""
+class _Choice:
+    """The candidates to choose from.
+
+    Attributes:
+        X: (n, N, d) rewards by prompt; None when the candidates are too many for a bound.
+    """
 
     candidates: Candidates
     X: FloatArray | None
 
 
-class SelectionCalls(Calls):
+class SelectionCalls(CallGroup):
     """`SelectPortfolio`, `CertifyPortfolio`, `TradeoffCurve`."""
 
     async def SelectPortfolio(
@@ -50,8 +55,8 @@ class SelectionCalls(Calls):
             known = await self._database.run(_known, request)
             if known is not None:
                 return known
-        read = await self._read(request.candidates)
-        values = read.candidates.values
+        choice = await self._read(request.candidates)
+        values = choice.candidates.values
         target = Target(request.epsilon, request.delta, request.max_size)
         greedy = request.method == selector_pb2.SELECTION_METHOD_GREEDY
         try:
@@ -62,12 +67,12 @@ class SelectionCalls(Calls):
             )
         except TargetInfeasible as error:
             raise certificates.infeasible(error, values.traits) from error
-        found = Found(
+        result = SelectionResult(
             chosen=chosen,
             baselines=selection.baselines(values.V, values.base),
-            confidence=await self._confidence(read, chosen.members, level),
+            confidence=await self._confidence(choice, chosen.members, level),
         )
-        return await self._change(_answer, request, read.candidates, found)
+        return await self._change(_answer, request, choice.candidates, result)
 
     async def CertifyPortfolio(
         self, request: selector_pb2.CertifyPortfolioRequest, context: Context
@@ -76,9 +81,9 @@ class SelectionCalls(Calls):
         self._state.check_ready()
         _check_target(request.epsilon, request.delta, 0)
         level = _level(request.confidence_level)
-        read = await self._read(request.candidates)
-        values = read.candidates.values
-        members = _members(request, read.candidates)
+        choice = await self._read(request.candidates)
+        values = choice.candidates.values
+        members = _members(request, choice.candidates)
         target = Target(request.epsilon, request.delta)
         chosen = await self._compute(selection.certify, values.V, members, target)
         response = selector_pb2.CertifyPortfolioResponse(
@@ -87,7 +92,7 @@ class SelectionCalls(Calls):
                 selection.baselines(values.V, values.base), values.names
             ),
         )
-        bound = await self._confidence(read, members, level)
+        bound = await self._confidence(choice, members, level)
         if bound is not None:
             response.confidence.CopyFrom(certificates.confidence(bound, values.traits))
         return response
@@ -100,8 +105,8 @@ class SelectionCalls(Calls):
         if not 0 <= request.max_size <= _MAX_CURVE:
             raise invalid_argument(("max_size", f"{request.max_size} is not 0 to {_MAX_CURVE}"))
         seconds = self._seconds(request)
-        read = await self._read(request.candidates)
-        values = read.candidates.values
+        choice = await self._read(request.candidates)
+        values = choice.candidates.values
         largest = min(request.max_size or _DEFAULT_CURVE, len(values.names))
         points = await self._search(
             lambda stopped: selection.curve(values.V, largest, seconds, stopped=stopped)
@@ -118,35 +123,34 @@ class SelectionCalls(Calls):
                 )
                 for point in points
             ],
-            incomplete_policies=read.candidates.incomplete,
+            incomplete_policies=choice.candidates.incomplete,
         )
 
     def _seconds(
         self, request: selector_pb2.SelectPortfolioRequest | selector_pb2.TradeoffCurveRequest
     ) -> float:
         if not request.HasField("time_limit"):
-            return self._tools.config.selection_seconds
+            return self._server.config.selection_seconds
         seconds = request.time_limit.ToTimedelta().total_seconds()
         if seconds <= 0:
             raise invalid_argument(("time_limit", f"{seconds} s is not a time > 0"))
         return seconds
 
-    async def _read(self, wanted: selector_pb2.CandidateSet) -> _Read:
-        limits = self._tools.config.limits
+    async def _read(self, wanted: selector_pb2.CandidateSet) -> _Choice:
+        return await self._database.run(_read, wanted, self._server.config.limits)
 
-        def read(session: Session) -> _Read:
-            found = candidates.load(session, wanted, limits)
-            X = None
-            if len(found.values.names) <= selection.MAX_CONFIDENCE_POLICIES:
-                X = candidates.rewards_by_prompt(session, found)
-            return _Read(found, X)
-
-        return await self._database.run(read)
-
-    async def _confidence(self, read: _Read, members: IntArray, level: float) -> Bound | None:
-        if read.X is None:
+    async def _confidence(self, choice: _Choice, members: IntArray, level: float) -> Bound | None:
+        if choice.X is None:
             return None
-        return await self._compute(selection.confidence, read.X, members, level)
+        return await self._compute(selection.confidence, choice.X, members, level)
+
+
+def _read(session: Session, wanted: selector_pb2.CandidateSet, limits: Limits) -> _Choice:
+    loaded = candidates.load(session, wanted, limits)
+    X = None
+    if len(loaded.values.names) <= selection.MAX_CONFIDENCE_POLICIES:
+        X = candidates.rewards_by_prompt(session, loaded)
+    return _Choice(loaded, X)
 
 
 def _check_target(epsilon: float, delta: float, max_size: int) -> None:
@@ -169,14 +173,14 @@ def _level(level: float) -> float:
     return level
 
 
-def _members(request: selector_pb2.CertifyPortfolioRequest, found: Candidates) -> IntArray:
+def _members(request: selector_pb2.CertifyPortfolioRequest, chosen_from: Candidates) -> IntArray:
     if not request.policies:
-        if not found.members:
+        if not chosen_from.members:
             raise invalid_argument(("policies", "is required with stored evaluations"))
-        return np.array(found.members, dtype=np.intp)
-    rows = {name: index for index, name in enumerate(found.values.names)}
+        return np.array(chosen_from.members, dtype=np.intp)
+    rows = {name: index for index, name in enumerate(chosen_from.values.names)}
     unknown = [
-        (f"policies[{index}]", f"{name} is no candidate")
+        (f"policies[{index}]", f"{name} is not a candidate")
         for index, name in enumerate(request.policies)
         if name not in rows
     ]
@@ -188,7 +192,7 @@ def _members(request: selector_pb2.CertifyPortfolioRequest, found: Candidates) -
 def _known(
     session: Session, request: selector_pb2.SelectPortfolioRequest
 ) -> selector_pb2.SelectPortfolioResponse | None:
-    """What the same request answered before.
+    """The answer to an earlier call with the same request id; None for a new one.
 
     Raises:
         ServiceError: ALREADY_EXISTS for an id that is taken.
@@ -197,7 +201,7 @@ def _known(
     known = operations.find_request(session, _METHOD, request.request_id, request)
     row = portfolios.find(session, request.portfolio_id)
     if known is not None and row is not None:
-        return selector_pb2.SelectPortfolioResponse(portfolio=resources.portfolio(session, row))
+        return selector_pb2.SelectPortfolioResponse(portfolio=messages.portfolio(session, row))
     if row is not None:
         raise already_exists(
             name,
@@ -210,28 +214,34 @@ def _known(
 def _answer(
     session: Session,
     request: selector_pb2.SelectPortfolioRequest,
-    found_in: Candidates,
-    found: Found,
+    chosen_from: Candidates,
+    result: SelectionResult,
 ) -> selector_pb2.SelectPortfolioResponse:
     spec = selector_pb2.PortfolioSpec()
-    spec.CopyFrom(found_in.spec)
+    spec.CopyFrom(chosen_from.spec)
     spec.epsilon, spec.delta = request.epsilon, request.delta
     spec.max_size = request.max_size
     if not request.portfolio_id:
-        portfolio = resources.unsaved(session, spec, found, found_in.values)
-        portfolio.source = found_in.source
-        portfolio.trait_versions.update(found_in.versions)
+        portfolio = messages.unsaved(session, spec, result, chosen_from.values)
+        portfolio.source = chosen_from.source
+        portfolio.trait_versions.update(chosen_from.versions)
     else:
-        # Another request may have taken the id while this one was selecting.
+        # Another request may have taken the id during the selection.
         known = _known(session, request)
         if known is not None:
             return known
         row = portfolios.add(session, request.portfolio_id, spec)
-        row.trait_versions = dict(found_in.versions)
-        row.source = found_in.source
-        certificates.publish(session, row, found, found_in.values)
-        portfolio = resources.portfolio(session, row)
+        row.trait_versions = dict(chosen_from.versions)
+        row.source = chosen_from.source
+        values = chosen_from.values
+        portfolios.publish(
+            session,
+            row,
+            certificates.result(result, values),
+            certificates.chosen_from(result.chosen, values),
+        )
+        portfolio = messages.portfolio(session, row)
         operations.remember_request(session, _METHOD, request.request_id, request, portfolio.name)
     return selector_pb2.SelectPortfolioResponse(
-        portfolio=portfolio, incomplete_policies=found_in.incomplete
+        portfolio=portfolio, incomplete_policies=chosen_from.incomplete
     )

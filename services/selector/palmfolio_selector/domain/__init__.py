@@ -1,1 +1,1 @@
-"""What calls, builds and the store share: specs, strategies, measurements."""
+"""Rules that calls, builds and the store share: specs, strategies, measurements, values."""

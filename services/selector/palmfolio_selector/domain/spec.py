@@ -1,13 +1,15 @@
-"""Specs of portfolios: checked, in canonical form, and what they want trained."""
+"""Specs of portfolios: their checks and their canonical form."""
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from google.protobuf.message import Message
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
+from palmfolio_runtime.identity import canonical
 from palmfolio_runtime.limits import Limits
 from palmfolio_runtime.weights import canonical_weights
 
@@ -44,6 +46,9 @@ _SAMPLING_CHECKS: dict[str, Check] = {
 }
 _UNIFORM_CHECKS = {"resolution": _whole(0, 1000)}
 _ADAPTIVE_CHECKS = {"parallel": _whole(0, 64)}
+# Values of fields that ask for the same portfolio as a spec without the field, by field path; see
+# `palmfolio_runtime.identity`. A field that is added later with such a value belongs here.
+_NEUTRAL: dict[str, Any] = {}
 _SAMPLING_DEFAULTS = trainer_pb2.SamplingConfig(
     samples_per_prompt=1, max_tokens=64, temperature=1.0, top_p=1.0, seed=0
 )
@@ -54,26 +59,53 @@ def canonical_spec(
 ) -> selector_pb2.PortfolioSpec:
     """A checked copy in which equal specs are equal messages: defaults filled in, Σ weights = 1.
 
+    Args:
+        field: the path of the spec in the request, for the errors.
+
     Raises:
         ServiceError: INVALID_ARGUMENT naming the fields.
     """
-    canonical = selector_pb2.PortfolioSpec()
-    canonical.CopyFrom(spec)
-    del canonical.traits[:]
-    canonical.traits.extend(names.TRAITS.short(trait) for trait in spec.traits)
-    if spec.strategy.WhichOneof("kind") is None:
-        canonical.strategy.adaptive.SetInParent()
-    violations = _violations(canonical, limits, field)
+    named = _with_plain_names(spec)
+    violations = _violations(named, limits, field)
     if violations:
         raise invalid_argument(*violations)
-    canonical.sampling.CopyFrom(full_sampling(spec.sampling))
-    if canonical.strategy.WhichOneof("kind") == "explicit":
-        for position, training in enumerate(canonical.strategy.explicit.trainings):
+    return _with_defaults(named, field)
+
+
+def is_same_spec(stored: selector_pb2.PortfolioSpec, spec: selector_pb2.PortfolioSpec) -> bool:
+    """Whether a stored spec asks for the same portfolio as a canonical one.
+
+    The stored spec may come from an earlier version of the program, which did not know every
+    field of today: it is brought to today's canonical form first. Limits do not matter here; a
+    portfolio stays what it is when the operator lowers a limit.
+    """
+    today = _with_defaults(_with_plain_names(stored), "spec")
+    return bool(canonical(today, _NEUTRAL) == canonical(spec, _NEUTRAL))
+
+
+def _with_plain_names(spec: selector_pb2.PortfolioSpec) -> selector_pb2.PortfolioSpec:
+    """A copy with the traits' names without `traits/`, and with a strategy."""
+    named = selector_pb2.PortfolioSpec()
+    named.CopyFrom(spec)
+    del named.traits[:]
+    named.traits.extend(names.TRAITS.short(trait) for trait in spec.traits)
+    if spec.strategy.WhichOneof("kind") is None:
+        named.strategy.adaptive.SetInParent()
+    return named
+
+
+def _with_defaults(spec: selector_pb2.PortfolioSpec, field: str) -> selector_pb2.PortfolioSpec:
+    """A copy of a valid spec with full sampling settings and canonical weights."""
+    full = selector_pb2.PortfolioSpec()
+    full.CopyFrom(spec)
+    full.sampling.CopyFrom(full_sampling(spec.sampling))
+    if full.strategy.WhichOneof("kind") == "explicit":
+        for position, training in enumerate(full.strategy.explicit.trainings):
             path = f"{field}.strategy.explicit.trainings[{position}].weights"
-            given = canonical_weights(training.weights.values, canonical.traits, path)
-            weights = {trait: given.get(trait, 0.0) for trait in canonical.traits}
+            given = canonical_weights(training.weights.values, full.traits, path)
+            weights = {trait: given.get(trait, 0.0) for trait in full.traits}
             training.weights.CopyFrom(types_pb2.Weights(values=weights))
-    return canonical
+    return full
 
 
 def full_sampling(sampling: trainer_pb2.SamplingConfig) -> trainer_pb2.SamplingConfig:
@@ -85,7 +117,7 @@ def full_sampling(sampling: trainer_pb2.SamplingConfig) -> trainer_pb2.SamplingC
 
 
 def sampling_violations(sampling: trainer_pb2.SamplingConfig, field: str) -> Violations:
-    """What is wrong with sampling settings."""
+    """The settings that are out of range, each with what is allowed."""
     return _range_violations(sampling, _SAMPLING_CHECKS, field)
 
 
@@ -110,7 +142,7 @@ def _violations(spec: selector_pb2.PortfolioSpec, limits: Limits, field: str) ->
             found.append((f"{field}.{name}", f"{getattr(spec, name)} is not a number >= 0"))
     found += _range_violations(spec.grpo, _GRPO_CHECKS, f"{field}.grpo")
     found += sampling_violations(spec.sampling, f"{field}.sampling")
-    return found + _strategy_violations(spec, f"{field}.strategy")
+    return found + _strategy_violations(spec, field)
 
 
 def _trait_violations(traits: Sequence[str], limits: Limits, field: str) -> Violations:
@@ -137,21 +169,27 @@ def _range_violations(
 
 def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violations:
     kind = spec.strategy.WhichOneof("kind")
+    path = f"{field}.strategy"
     if kind == "grid":
-        return _zero_violations(spec, "grid strategy", "epsilon", "delta")
+        return _zero_violations(spec, field, "grid strategy", "epsilon", "delta")
     if kind == "uniform":
         uniform = spec.strategy.uniform
         if not uniform.resolution:
-            return _zero_violations(spec, "uniform strategy without a resolution", "delta")
-        return _range_violations(uniform, _UNIFORM_CHECKS, f"{field}.uniform")
+            return _zero_violations(spec, field, "uniform strategy without a resolution", "delta")
+        return _range_violations(uniform, _UNIFORM_CHECKS, f"{path}.uniform")
     if kind == "adaptive":
-        return _range_violations(spec.strategy.adaptive, _ADAPTIVE_CHECKS, f"{field}.adaptive")
-    trainings = spec.strategy.explicit.trainings
+        return _range_violations(spec.strategy.adaptive, _ADAPTIVE_CHECKS, f"{path}.adaptive")
+    return _training_violations(spec.strategy.explicit.trainings, f"{path}.explicit.trainings")
+
+
+def _training_violations(
+    trainings: Sequence[selector_pb2.ExplicitTraining], field: str
+) -> Violations:
     if not trainings:
-        return [(f"{field}.explicit.trainings", "is required: at least one training")]
+        return [(field, "is required: at least one training")]
     found: Violations = []
     for position, training in enumerate(trainings, start=1):
-        path = f"{field}.explicit.trainings[{position - 1}]"
+        path = f"{field}[{position - 1}]"
         found += _range_violations(training.grpo, _GRPO_CHECKS, f"{path}.grpo")
         if not 0 <= training.initial_training < position:
             allowed = f"0 to {position - 1}: an earlier entry, counted from 1, or 0 for none"
@@ -161,16 +199,23 @@ def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violat
     return found
 
 
-def _zero_violations(spec: selector_pb2.PortfolioSpec, whose: str, *names: str) -> Violations:
+def _zero_violations(
+    spec: selector_pb2.PortfolioSpec, field: str, strategy: str, *names: str
+) -> Violations:
     return [
-        (f"spec.{name}", f"must be > 0 for the {whose}")
+        (f"{field}.{name}", f"must be > 0 for the {strategy}")
         for name in names
         if getattr(spec, name) == 0
     ]
 
 
 def sampling_settings(sampling: trainer_pb2.SamplingConfig) -> dict[str, float | str]:
-    """What determines a response besides the policy and the prompt."""
+    """Everything besides the policy and the prompt that determines a response.
+
+    Stored responses are found by the digest of these settings. A setting that is added later must
+    be left out here while it has its neutral value, or no stored response is found any more
+    (tests/unit/selector/test_golden_ids.py).
+    """
     return {
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
@@ -180,5 +225,5 @@ def sampling_settings(sampling: trainer_pb2.SamplingConfig) -> dict[str, float |
 
 
 def source_settings(source: str) -> dict[str, float | str]:
-    """What stands for the sampling settings of imported evaluations."""
+    """The settings that identify imported evaluations: their source, and nothing else is known."""
     return {"source": source}

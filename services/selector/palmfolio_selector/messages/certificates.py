@@ -1,38 +1,18 @@
-"""What selection found, as messages and rows."""
+"""The results of a selection as protocol messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
 from palmfolio_palm.selection import Baselines, Bound, Certified, TargetInfeasible
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import ServiceError, failed_precondition
-from palmfolio_selector.store import policies, portfolios
-from palmfolio_selector.store.tables import PortfolioRow, PortfolioState
-
-
-@dataclass(frozen=True)
-class Values:
-    """Measured candidates.
-
-    Attributes:
-        names: policies, the rows of V.
-        traits: the columns of V.
-        V: (n, d) values in [0, 1].
-        base: the base model's row; None when it is no candidate.
-    """
-
-    names: tuple[str, ...]
-    traits: tuple[str, ...]
-    V: FloatArray
-    base: int | None
+from palmfolio_selector.domain.values import Values
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """A portfolio with everything that is said about it.
+class SelectionResult:
+    """A selected portfolio with its comparisons and bounds.
 
     Attributes:
         confidence: None when there are too few prompts or too many candidates.
@@ -59,50 +39,29 @@ def infeasible(error: TargetInfeasible, traits: Sequence[str], hint: str = "") -
     )
 
 
-def result(found: Found, values: Values) -> selector_pb2.Portfolio:
-    """The part of a portfolio that selection makes, without its candidates."""
+def result(selected: SelectionResult, values: Values) -> selector_pb2.Portfolio:
+    """The part of a portfolio that comes from its selection, without the candidates."""
     message = selector_pb2.Portfolio(
-        certificate=certificate(found.chosen, values.traits),
-        baselines=baselines(found.baselines, values.names),
+        certificate=certificate(selected.chosen, values.traits),
+        baselines=baselines(selected.baselines, values.names),
         optimality=selector_pb2.Optimality(
-            size_lower_bound=found.chosen.size_lower_bound,
-            gap_lower_bound=found.chosen.gap_lower_bound,
-            optimal=found.chosen.optimal,
+            size_lower_bound=selected.chosen.size_lower_bound,
+            gap_lower_bound=selected.chosen.gap_lower_bound,
+            optimal=selected.chosen.optimal,
         ),
     )
-    if found.trainable is not None:
-        message.trainable.CopyFrom(found.trainable)
-    if found.confidence is not None:
-        message.confidence.CopyFrom(confidence(found.confidence, values.traits))
+    if selected.trainable is not None:
+        message.trainable.CopyFrom(selected.trainable)
+    if selected.confidence is not None:
+        message.confidence.CopyFrom(confidence(selected.confidence, values.traits))
     return message
 
 
-def publish(session: Session, row: PortfolioRow, found: Found, values: Values) -> None:
-    """Makes a portfolio ready."""
-    known = policies.by_name(session, values.names)
-    members = set(map(int, found.chosen.members))
-    portfolios.set_candidates(
-        session,
-        row.id,
-        [
-            (known[values.names[index]], index in members, value_of(values, index))
-            for index in order(found.chosen, values)
-        ],
-    )
-    row.result = result(found, values).SerializeToString()
-    row.state = PortfolioState.READY
-    row.error = None
-
-
-def order(chosen: Certified, values: Values) -> list[int]:
-    """Rows of V, members first."""
+def chosen_from(chosen: Certified, values: Values) -> list[tuple[str, bool, dict[str, float]]]:
+    """The candidates of a selection: (policy, selected, value by trait), members first."""
     members = set(map(int, chosen.members))
-    return sorted(range(len(values.names)), key=lambda index: (index not in members, index))
-
-
-def value_of(values: Values, index: int) -> dict[str, float]:
-    """One candidate's value by trait."""
-    return dict(zip(values.traits, map(float, values.V[index]), strict=True))
+    order = sorted(range(len(values.names)), key=lambda index: (index not in members, index))
+    return [(values.names[index], index in members, values.of(index)) for index in order]
 
 
 def certificate(chosen: Certified, traits: Sequence[str]) -> selector_pb2.Certificate:

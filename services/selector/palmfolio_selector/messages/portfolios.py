@@ -1,15 +1,16 @@
-"""Rows as the protocol's resources."""
+"""Rows of prompt sets and portfolios as protocol messages."""
 
-from google.protobuf import timestamp_pb2
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, types_pb2
 from palmfolio_runtime import names
-from palmfolio_selector.builds import state
+from palmfolio_runtime.timestamps import timestamp
+from palmfolio_selector.domain.values import Values
 from palmfolio_selector.messages import certificates
-from palmfolio_selector.messages.certificates import Found, Values
-from palmfolio_selector.store import evaluations, policies, portfolios, prompt_sets
+from palmfolio_selector.messages.certificates import SelectionResult
+from palmfolio_selector.store import evaluations, measurement, policies, portfolios, prompt_sets
+from palmfolio_selector.store.measurement import spec_of
 from palmfolio_selector.store.portfolios import ChosenFrom
 from palmfolio_selector.store.tables import (
     PortfolioRow,
@@ -27,13 +28,6 @@ _STATES = {
 _ANSWERS = 4
 # More would not fit into a message.
 MAX_CANDIDATES_SHOWN = 5000
-
-
-def timestamp(seconds: float) -> timestamp_pb2.Timestamp:
-    """Seconds since the epoch as a timestamp."""
-    stamp = timestamp_pb2.Timestamp()
-    stamp.FromMicroseconds(round(seconds * 1_000_000))
-    return stamp
 
 
 def prompt_set(session: Session, row: PromptSetRow) -> types_pb2.PromptSet:
@@ -54,7 +48,7 @@ def portfolio(
     if row.state is PortfolioState.READY and row.result is not None:
         message.ParseFromString(row.result)
     message.name = names.PORTFOLIOS.name(row.id)
-    message.spec.CopyFrom(state.spec_of(row))
+    message.spec.CopyFrom(spec_of(row))
     message.state = _STATES[row.state]
     message.create_time.CopyFrom(timestamp(row.created))
     if row.operation:
@@ -66,42 +60,40 @@ def portfolio(
     message.failed_trainings.extend(_failed_trainings(session, row))
     if row.state is PortfolioState.READY:
         chosen_from = portfolios.candidates(session, row.id)
-        message.candidates.extend(_candidate(one) for one in chosen_from[:MAX_CANDIDATES_SHOWN])
+        message.candidates.extend(map(_candidate, chosen_from[:MAX_CANDIDATES_SHOWN]))
         if answers:
             message.sample_answers.extend(_answers(session, row, chosen_from))
     return message
 
 
 def unsaved(
-    session: Session, spec: selector_pb2.PortfolioSpec, found: Found, values: Values
+    session: Session,
+    spec: selector_pb2.PortfolioSpec,
+    selected: SelectionResult,
+    values: Values,
 ) -> selector_pb2.Portfolio:
     """A portfolio that is not stored."""
-    message = certificates.result(found, values)
+    message = certificates.result(selected, values)
     message.spec.CopyFrom(spec)
     message.state = selector_pb2.PORTFOLIO_STATE_READY
-    shown = certificates.order(found.chosen, values)[:MAX_CANDIDATES_SHOWN]
-    known = policies.by_name(session, [values.names[index] for index in shown])
-    members = set(map(int, found.chosen.members))
+    shown = certificates.chosen_from(selected.chosen, values)[:MAX_CANDIDATES_SHOWN]
+    known = policies.by_name(session, [name for name, _, _ in shown])
     message.candidates.extend(
-        _candidate(
-            ChosenFrom(
-                known[values.names[index]], index in members, certificates.value_of(values, index)
-            )
-        )
-        for index in shown
+        _candidate(ChosenFrom(known[name], is_member, value)) for name, is_member, value in shown
     )
     return message
 
 
-def _candidate(one: ChosenFrom) -> selector_pb2.Candidate:
-    weights = one.policy.weights
+def _candidate(candidate: ChosenFrom) -> selector_pb2.Candidate:
+    policy = candidate.policy
+    weights = None if policy.weights is None else types_pb2.Weights(values=policy.weights)
     return selector_pb2.Candidate(
-        policy=one.policy.name,
-        weights=None if weights is None else types_pb2.Weights(values=weights),
-        value=one.value,
-        adapter=one.policy.adapter,
-        selected=one.selected,
-        is_base_model=one.policy.is_base_model,
+        policy=policy.name,
+        weights=weights,
+        value=candidate.value,
+        adapter=policy.adapter,
+        selected=candidate.selected,
+        is_base_model=policy.is_base_model,
     )
 
 
@@ -119,14 +111,16 @@ def _failed_trainings(session: Session, row: PortfolioRow) -> list[selector_pb2.
 def _answers(
     session: Session, row: PortfolioRow, chosen_from: list[ChosenFrom]
 ) -> list[selector_pb2.SampleAnswer]:
-    how = state.measurement(session, row)
+    measured_by = measurement.find(session, row)
+    if measured_by is None:
+        return []
     return [
         selector_pb2.SampleAnswer(
-            policy=one.policy.name, prompt=prompt, response=response, rewards=rewards
+            policy=candidate.policy.name, prompt=prompt, response=response, rewards=rewards
         )
-        for one in chosen_from
-        if one.selected
+        for candidate in chosen_from
+        if candidate.selected
         for prompt, response, rewards in evaluations.answers(
-            session, how, one.policy.name, _ANSWERS
+            session, measured_by, candidate.policy.name, _ANSWERS
         )
     ]

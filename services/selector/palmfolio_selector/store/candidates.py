@@ -1,10 +1,10 @@
-"""What a selection chooses from: a `CandidateSet` read from the database."""
+"""The candidates of a selection: a `CandidateSet` read from the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import distinct, func, select
+from sqlalchemy import distinct, select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
@@ -12,22 +12,20 @@ from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, invalid_argument
 from palmfolio_runtime.limits import Limits
-from palmfolio_selector.builds import state
+from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.spec import (
     full_sampling,
     sampling_settings,
     sampling_violations,
     source_settings,
 )
-from palmfolio_selector.messages.certificates import Values
-from palmfolio_selector.store import evaluations, portfolios, prompt_sets
+from palmfolio_selector.domain.values import Values
+from palmfolio_selector.store import evaluations, measurement, portfolios, prompt_sets
 from palmfolio_selector.store import values as stored_values
-from palmfolio_selector.store.evaluations import Measurement
+from palmfolio_selector.store.measurement import spec_of
 from palmfolio_selector.store.tables import (
     EvaluationRow,
     PolicyRow,
-    PortfolioState,
-    PromptSetMemberRow,
     TraitRow,
 )
 from palmfolio_selector.store.values import Mean
@@ -42,8 +40,8 @@ class Candidates:
     Attributes:
         members: rows of the portfolio's members; empty for stored evaluations.
         incomplete: policies that lack evaluations, and so are no candidates.
-        how: the measurement behind the values.
-        spec: what is known of how they came about, for a portfolio that is selected from them.
+        measurement: behind the values.
+        spec: of a portfolio that is selected from them, as far as it is known.
         versions: of the traits.
         source: of imported evaluations; empty otherwise.
     """
@@ -51,7 +49,7 @@ class Candidates:
     values: Values
     members: tuple[int, ...]
     incomplete: tuple[str, ...]
-    how: Measurement
+    measurement: Measurement
     spec: selector_pb2.PortfolioSpec
     versions: Mapping[str, str]
     source: str
@@ -77,31 +75,28 @@ def load(
 
 def rewards_by_prompt(session: Session, candidates: Candidates) -> FloatArray:
     """Mean rewards (n, N, d) of the candidates on the prompts that all have rewards for."""
-    return stored_values.by_prompt(session, candidates.how, candidates.values.names)
+    return stored_values.by_prompt(session, candidates.measurement, candidates.values.names)
 
 
 def _of_portfolio(session: Session, identifier: str) -> Candidates:
-    row = portfolios.get(session, identifier)
-    if row.state is not PortfolioState.READY:
-        raise failed_precondition(
-            errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
-            f"portfolios/{identifier} is {row.state}; it can be used once it is ready",
-        )
-    spec = state.spec_of(row)
+    row = portfolios.get_ready(session, identifier)
+    measured_by = measurement.find(session, row)
+    assert measured_by is not None, "what made the portfolio ready stored its measurement"
+    spec = spec_of(row)
     chosen_from = portfolios.candidates(session, identifier)
     traits = tuple(spec.traits)
-    V = np.array([[one.value[trait] for trait in traits] for one in chosen_from])
-    bases = [index for index, one in enumerate(chosen_from) if one.policy.is_base_model]
+    V = np.array([[candidate.value[trait] for trait in traits] for candidate in chosen_from])
+    bases = [index for index, candidate in enumerate(chosen_from) if candidate.policy.is_base_model]
     return Candidates(
         values=Values(
-            names=tuple(one.policy.name for one in chosen_from),
+            names=tuple(candidate.policy.name for candidate in chosen_from),
             traits=traits,
             V=V,
             base=bases[0] if bases else None,
         ),
-        members=tuple(index for index, one in enumerate(chosen_from) if one.selected),
+        members=tuple(index for index, candidate in enumerate(chosen_from) if candidate.selected),
         incomplete=(),
-        how=state.measurement(session, row),
+        measurement=measured_by,
         spec=spec,
         versions=dict(row.trait_versions or {}),
         source=row.source,
@@ -114,18 +109,20 @@ def _of_evaluations(
     traits = _traits(wanted, limits, field)
     prompt_set = names.PROMPT_SETS.parse(wanted.prompt_set, f"{field}.prompt_set")
     prompt_sets.get(session, prompt_set)
-    sampling = _sampling_key(session, wanted, field)
+    sampling = _find_sampling(session, wanted, field)
     versions = _versions(session, wanted, traits, sampling, field)
-    how = Measurement(
+    keys = evaluations.find_traits(session, versions)
+    assert sampling is not None and keys is not None, "evaluations of each version are stored"
+    measured_by = Measurement(
         prompt_set=prompt_set,
         prompts=prompt_sets.distinct_size(session, prompt_set),
         sampling=sampling,
         samples=_samples(session, wanted, prompt_set, sampling),
-        traits=evaluations.trait_keys(session, versions),
+        traits=keys,
     )
-    means = stored_values.means(session, how)
+    means = stored_values.means(session, measured_by)
     complete = [name for name, mean in means.items() if _is_complete(mean, traits)]
-    kept, incomplete = _split(session, wanted, how, complete)
+    kept, incomplete = _split(session, wanted, measured_by, complete)
     if len(kept) > limits.max_policies_per_selection:
         most = limits.max_policies_per_selection
         raise invalid_argument(
@@ -136,7 +133,7 @@ def _of_evaluations(
         evaluation_prompt_set=wanted.prompt_set,
         sampling=full_sampling(wanted.sampling),
     )
-    spec.sampling.samples_per_prompt = how.samples
+    spec.sampling.samples_per_prompt = measured_by.samples
     return Candidates(
         values=Values(
             names=tuple(kept),
@@ -146,7 +143,7 @@ def _of_evaluations(
         ),
         members=(),
         incomplete=tuple(incomplete),
-        how=how,
+        measurement=measured_by,
         spec=spec,
         versions=versions,
         source=wanted.source,
@@ -161,26 +158,28 @@ def _traits(wanted: selector_pb2.StoredEvaluations, limits: Limits, field: str) 
     unknown = [trait for trait in wanted.trait_versions if trait not in traits]
     if unknown:
         raise invalid_argument(
-            *((f"{field}.trait_versions[{trait}]", "is none of `traits`") for trait in unknown)
+            *((f"{field}.trait_versions[{trait}]", "is not one of `traits`") for trait in unknown)
         )
     return traits
 
 
-def _sampling_key(session: Session, wanted: selector_pb2.StoredEvaluations, field: str) -> int:
+def _find_sampling(
+    session: Session, wanted: selector_pb2.StoredEvaluations, field: str
+) -> int | None:
     if wanted.source:
         source = names.check_chosen_id(wanted.source, f"{field}.source")
-        return evaluations.sampling_key(session, source_settings(source))
+        return evaluations.find_sampling(session, source_settings(source))
     violations = sampling_violations(wanted.sampling, f"{field}.sampling")
     if violations:
         raise invalid_argument(*violations)
-    return evaluations.sampling_key(session, sampling_settings(full_sampling(wanted.sampling)))
+    return evaluations.find_sampling(session, sampling_settings(full_sampling(wanted.sampling)))
 
 
 def _versions(
     session: Session,
     wanted: selector_pb2.StoredEvaluations,
     traits: Sequence[str],
-    sampling: int,
+    sampling: int | None,
     field: str,
 ) -> dict[str, str]:
     """The version of each trait: as asked, or the only one that is stored."""
@@ -221,12 +220,7 @@ def _samples(
     """Samples of each prompt: as asked, or as many as any prompt has."""
     if wanted.sampling.HasField("samples_per_prompt"):
         return wanted.sampling.samples_per_prompt
-    largest = session.scalar(
-        select(func.max(EvaluationRow.sample))
-        .join(PromptSetMemberRow, PromptSetMemberRow.prompt == EvaluationRow.prompt)
-        .where(EvaluationRow.sampling == sampling, PromptSetMemberRow.prompt_set == prompt_set)
-    )
-    return (largest or 0) + 1
+    return evaluations.most_samples(session, prompt_set, sampling)
 
 
 def _is_complete(means: Mapping[str, Mean], traits: Sequence[str]) -> bool:
@@ -236,7 +230,7 @@ def _is_complete(means: Mapping[str, Mean], traits: Sequence[str]) -> bool:
 def _split(
     session: Session,
     wanted: selector_pb2.StoredEvaluations,
-    how: Measurement,
+    measured_by: Measurement,
     complete: Sequence[str],
 ) -> tuple[list[str], list[str]]:
     """The candidates, and the policies that have some evaluations but not all.
@@ -245,31 +239,30 @@ def _split(
         ServiceError: FAILED_PRECONDITION when a policy that was asked for by name lacks some, or
             when no policy has all.
     """
+    known = set(complete)
     if wanted.policies:
-        known = set(complete)
         missing = [name for name in wanted.policies if name not in known]
         kept, incomplete = list(dict.fromkeys(wanted.policies)), []
     else:
-        known = set(complete)
         kept = list(complete)
         missing = []
-        incomplete = [name for name in _measured(session, how) if name not in known]
+        incomplete = [name for name in _measured(session, measured_by) if name not in known]
     if missing or not kept:
         listed = ", ".join((missing or incomplete)[:5]) or "every policy"
         raise failed_precondition(
             errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
             f"{listed} {'lack' if len(missing or incomplete) > 1 else 'lacks'} rewards: each "
-            f"candidate needs one for each of {how.prompts} prompts, {how.samples} samples and "
-            f"{len(how.traits)} traits",
+            f"candidate needs one for each of {measured_by.prompts} prompts, "
+            f"{measured_by.samples} samples and {len(measured_by.traits)} traits",
         )
     return kept, incomplete
 
 
-def _measured(session: Session, how: Measurement) -> list[str]:
+def _measured(session: Session, measured_by: Measurement) -> list[str]:
     """The policies that have any reward under the measurement."""
     measured = select(distinct(EvaluationRow.policy)).where(
-        EvaluationRow.sampling == how.sampling,
-        EvaluationRow.trait.in_(how.traits.values()),
+        EvaluationRow.sampling == measured_by.sampling,
+        EvaluationRow.trait.in_(measured_by.traits.values()),
     )
     query = select(PolicyRow.name).where(PolicyRow.key.in_(measured)).order_by(PolicyRow.key)
     return list(session.scalars(query))

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
 from palmfolio_runtime.digest import digest
-from palmfolio_selector.store.inserts import insert_missing, keys_by
+from palmfolio_selector.domain.measurement import Measurement
+from palmfolio_selector.store.inserts import ensure_keys, insert_missing
 from palmfolio_selector.store.tables import (
     EvaluationRow,
     PolicyRow,
@@ -18,34 +20,7 @@ from palmfolio_selector.store.tables import (
     TraitRow,
 )
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """How policies are measured: what a value of a policy depends on besides the policy.
-
-    Attributes:
-        prompt_set: the id of the evaluation prompts.
-        prompts: the number of different prompts in it.
-        sampling: the key of the sampling settings.
-        samples: responses to each prompt.
-        traits: key of the trait's version by trait, in the order of the values' columns.
-    """
-
-    prompt_set: str
-    prompts: int
-    sampling: int
-    samples: int
-    traits: Mapping[str, int]
-
-    @property
-    def responses(self) -> int:
-        """Responses that a policy must have."""
-        return self.prompts * self.samples
-
-    @property
-    def rewards(self) -> int:
-        """Rewards that a policy must have."""
-        return self.responses * len(self.traits)
+Settings: TypeAlias = dict[str, float | str]
 
 
 @dataclass(frozen=True)
@@ -60,22 +35,50 @@ class Reward:
     failure: str = ""
 
 
-def sampling_key(session: Session, settings: Mapping[str, float | str]) -> int:
-    """The key of sampling settings (without the number of samples), or a source; added when new."""
-    value = digest(dict(settings))
-    insert_missing(session, SamplingRow, [{"digest": value, "settings": dict(settings)}])
-    return keys_by(session, SamplingRow.digest, SamplingRow.key, [value])[value]
+def find_sampling(session: Session, settings: Settings) -> int | None:
+    """The key of sampling settings (without the number of samples) or of a source, or None."""
+    return session.scalar(select(SamplingRow.key).where(SamplingRow.digest == digest(settings)))
 
 
-def trait_keys(session: Session, versions: Mapping[str, str]) -> dict[str, int]:
-    """The key of each trait at its version, in the order given, added when new."""
-    rows = [{"name": name, "version": version} for name, version in versions.items()]
-    insert_missing(session, TraitRow, rows)
-    found: dict[str, int] = {}
-    for name, version in versions.items():
-        query = select(TraitRow.key).where(TraitRow.name == name, TraitRow.version == version)
-        found[name] = session.scalars(query).one()
-    return found
+def ensure_sampling(session: Session, settings: Settings) -> int:
+    """The key of sampling settings (without the number of samples) or of a source.
+
+    Added when it is not there yet.
+    """
+    value = digest(settings)
+    row = {"digest": value, "settings": settings}
+    return ensure_keys(session, SamplingRow, SamplingRow.digest, SamplingRow.key, {value: row})[
+        value
+    ]
+
+
+def find_traits(session: Session, versions: Mapping[str, str]) -> dict[str, int] | None:
+    """The key of each trait at its version, in the order given; None if one is not there."""
+    found = _trait_keys(session, versions)
+    return found if len(found) == len(versions) else None
+
+
+def ensure_traits(session: Session, versions: Mapping[str, str]) -> dict[str, int]:
+    """The key of each trait at its version, in the order given; added when not there yet."""
+    known = _trait_keys(session, versions)
+    missing = [
+        {"name": name, "version": version}
+        for name, version in versions.items()
+        if name not in known
+    ]
+    if not missing:
+        return known
+    insert_missing(session, TraitRow, missing)
+    return _trait_keys(session, versions)
+
+
+def _trait_keys(session: Session, versions: Mapping[str, str]) -> dict[str, int]:
+    """The keys of the known traits, in the order given."""
+    query = select(TraitRow.name, TraitRow.version, TraitRow.key).where(TraitRow.name.in_(versions))
+    known = {(name, version): key for name, version, key in session.execute(query)}
+    return {
+        name: known[name, version] for name, version in versions.items() if (name, version) in known
+    }
 
 
 def add_responses(
@@ -108,6 +111,21 @@ def add_rewards(session: Session, policy: int, sampling: int, rewards: Iterable[
     )
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the measurement of a policy is.
+
+    Attributes:
+        responses: that are stored.
+        rewards: that are stored, failed ones included.
+        failed: responses that a trait could not score, by trait.
+    """
+
+    responses: int
+    rewards: int
+    failed: Mapping[str, int]
+
+
 def _prompts(measurement: Measurement) -> Select[int]:
     return select(PromptSetMemberRow.prompt).where(
         PromptSetMemberRow.prompt_set == measurement.prompt_set
@@ -116,8 +134,8 @@ def _prompts(measurement: Measurement) -> Select[int]:
 
 def progress(
     session: Session, measurement: Measurement, names: Sequence[str]
-) -> dict[str, tuple[int, int]]:
-    """(responses, rewards) that each policy has under the measurement, by policy name."""
+) -> dict[str, Progress]:
+    """How far each policy is under the measurement, by policy name."""
     responses = (
         select(PolicyRow.name, func.count())
         .join(ResponseRow, ResponseRow.policy == PolicyRow.key)
@@ -129,8 +147,9 @@ def progress(
         )
         .group_by(PolicyRow.name)
     )
+    failed = func.count() - func.count(EvaluationRow.normalised)
     rewards = (
-        select(PolicyRow.name, func.count())
+        select(PolicyRow.name, EvaluationRow.trait, func.count(), failed)
         .join(EvaluationRow, EvaluationRow.policy == PolicyRow.key)
         .where(
             PolicyRow.name.in_(names),
@@ -139,11 +158,32 @@ def progress(
             EvaluationRow.trait.in_(measurement.traits.values()),
             EvaluationRow.prompt.in_(_prompts(measurement)),
         )
-        .group_by(PolicyRow.name)
+        .group_by(PolicyRow.name, EvaluationRow.trait)
     )
     sampled = dict(session.execute(responses).all())
-    scored = dict(session.execute(rewards).all())
-    return {name: (sampled.get(name, 0), scored.get(name, 0)) for name in names}
+    scored: dict[str, int] = dict.fromkeys(names, 0)
+    failures: dict[str, dict[int, int]] = {name: {} for name in names}
+    for name, trait, count, failures_of_trait in session.execute(rewards):
+        scored[name] += count
+        failures[name][trait] = failures_of_trait
+    return {
+        name: Progress(
+            responses=sampled.get(name, 0),
+            rewards=scored[name],
+            failed={trait: failures[name].get(key, 0) for trait, key in measurement.traits.items()},
+        )
+        for name in names
+    }
+
+
+def most_samples(session: Session, prompt_set: str, sampling: int) -> int:
+    """The number of samples of the prompt that has most of them, at least 1."""
+    largest = session.scalar(
+        select(func.max(EvaluationRow.sample))
+        .join(PromptSetMemberRow, PromptSetMemberRow.prompt == EvaluationRow.prompt)
+        .where(EvaluationRow.sampling == sampling, PromptSetMemberRow.prompt_set == prompt_set)
+    )
+    return (largest or 0) + 1
 
 
 def unsampled(

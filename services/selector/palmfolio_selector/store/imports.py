@@ -1,18 +1,22 @@
-"""Storing evaluations that were made elsewhere."""
+"""Evaluations that were made elsewhere, on their way into the tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2
 from palmfolio_runtime.errors import already_exists
-from palmfolio_selector.store.inserts import insert_missing, keys_by
-from palmfolio_selector.store.prompt_sets import prompt_keys
-from palmfolio_selector.store.tables import EvaluationRow, PolicyRow
+from palmfolio_selector.domain.measurement import Measurement
+from palmfolio_selector.domain.spec import source_settings
+from palmfolio_selector.store import evaluations, prompt_sets, values
+from palmfolio_selector.store.inserts import ensure_keys, insert_missing
+from palmfolio_selector.store.prompt_sets import ensure_prompts
+from palmfolio_selector.store.tables import EvaluationRow, PolicyRow, PromptSetRow
 
-# Rows of one statement that looks rows up by three columns.
+# Rows in one statement that looks rows up by three columns: three variables each.
 _CHUNK = 300
 
 
@@ -27,37 +31,27 @@ class ImportedRow:
 
 
 def add(
-    session: Session,
-    sampling: int,
-    traits: dict[str, int],
-    rows: Sequence[ImportedRow],
+    session: Session, source: str, versions: Mapping[str, str], rows: Sequence[ImportedRow]
 ) -> None:
-    """Stores rows; those that are there must be equal.
+    """Stores rows; a row that is there already must be equal.
 
     Args:
-        sampling: the key that stands for the source.
-        traits: key of the trait's version by trait, in the order of the rewards.
+        source: the name of the source of the rows.
+        versions: version by trait, in the order of the rewards.
 
     Raises:
         ServiceError: ALREADY_EXISTS when a row is stored with another reward.
     """
-    names = {row.policy for row in rows}
-    insert_missing(
+    sampling = evaluations.ensure_sampling(session, source_settings(source))
+    traits = evaluations.ensure_traits(session, versions)
+    policies = ensure_keys(
         session,
         PolicyRow,
-        [
-            {
-                "name": name,
-                "base_model": "",
-                "is_base_model": False,
-                "weights": None,
-                "adapter": "",
-            }
-            for name in sorted(names)
-        ],
+        PolicyRow.name,
+        PolicyRow.key,
+        {name: _policy(name) for name in sorted({row.policy for row in rows})},
     )
-    policies = keys_by(session, PolicyRow.name, PolicyRow.key, names)
-    prompts = prompt_keys(session, [row.prompt for row in rows])
+    prompts = ensure_prompts(session, [row.prompt for row in rows])
     for start in range(0, len(rows), _CHUNK):
         chunk = {
             (policies[row.policy], prompts[row.prompt], row.sample): row
@@ -84,6 +78,34 @@ def add(
         _check_equal(session, sampling, traits, chunk)
 
 
+def finish(
+    session: Session, source: str, versions: Mapping[str, str], prompts: Sequence[str]
+) -> PromptSetRow:
+    """Stores the set of the imported prompts, and the means over it, for later reads."""
+    row = prompt_sets.add(session, prompts, source)
+    sampling = evaluations.ensure_sampling(session, source_settings(source))
+    measurement = Measurement(
+        prompt_set=row.id,
+        prompts=prompt_sets.distinct_size(session, row.id),
+        sampling=sampling,
+        samples=evaluations.most_samples(session, row.id, sampling),
+        traits=evaluations.ensure_traits(session, versions),
+    )
+    values.materialise(session, measurement)
+    return row
+
+
+def _policy(name: str) -> dict[str, Any]:
+    """The columns of a policy of which only the name is known."""
+    return {
+        "name": name,
+        "base_model": "",
+        "is_base_model": False,
+        "weights": None,
+        "adapter": "",
+    }
+
+
 def _check_equal(
     session: Session,
     sampling: int,
@@ -92,7 +114,7 @@ def _check_equal(
 ) -> None:
     column = {key: index for index, key in enumerate(traits.values())}
     names = {key: name for name, key in traits.items()}
-    place = tuple_(EvaluationRow.policy, EvaluationRow.prompt, EvaluationRow.sample)
+    position = tuple_(EvaluationRow.policy, EvaluationRow.prompt, EvaluationRow.sample)
     query = select(
         EvaluationRow.policy,
         EvaluationRow.prompt,
@@ -100,7 +122,7 @@ def _check_equal(
         EvaluationRow.trait,
         EvaluationRow.normalised,
     ).where(
-        place.in_(list(rows)),
+        position.in_(list(rows)),
         EvaluationRow.sampling == sampling,
         EvaluationRow.trait.in_(traits.values()),
     )

@@ -1,4 +1,4 @@
-"""Writing many rows of which some may exist."""
+"""Finding rows by a natural key, and writing many rows of which some may exist."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -9,14 +9,17 @@ from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session
 
 K = TypeVar("K")
 
-# Under the number of variables that one SQLite statement may have.
+# Fewer than the variables that one SQLite statement may have.
 BATCH = 500
 
 
 def insert_missing(
     session: Session, row: type[DeclarativeBase], values: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Inserts the rows whose key is not there yet; the others stay as they are."""
+    """Inserts the rows whose key is not there yet; the others stay as they are.
+
+    For tables whose rows the database numbers, use `ensure_keys`.
+    """
     if not values:
         return
     table = row.__table__
@@ -38,4 +41,27 @@ def keys_by(
     for start in range(0, len(values), BATCH):
         query = select(column, key).where(column.in_(values[start : start + BATCH]))
         found |= dict(session.execute(query).all())
+    return found
+
+
+def ensure_keys(
+    session: Session,
+    row: type[DeclarativeBase],
+    column: InstrumentedAttribute[K],
+    key: InstrumentedAttribute[int],
+    values: Mapping[K, Mapping[str, Any]],
+) -> dict[K, int]:
+    """The key of each row whose `column` is among `values`; the rows not there yet are added.
+
+    Rows that exist are not offered to the database again: PostgreSQL takes the next number of the
+    table's sequence for every row that it is offered, even where it then inserts nothing.
+
+    Args:
+        values: the columns of a new row, by the value of `column`.
+    """
+    found = keys_by(session, column, key, values)
+    missing = {value: columns for value, columns in values.items() if value not in found}
+    if missing:
+        insert_missing(session, row, list(missing.values()))
+        found |= keys_by(session, column, key, missing)
     return found

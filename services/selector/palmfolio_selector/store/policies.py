@@ -6,28 +6,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import trainer_pb2
-from palmfolio_selector.store.inserts import BATCH, insert_missing
+from palmfolio_selector.store.inserts import BATCH, ensure_keys
 from palmfolio_selector.store.tables import PolicyRow
 
 
 def remember(session: Session, policy: trainer_pb2.Policy) -> PolicyRow:
-    """Notes a policy as the trainer describes it, and returns its row."""
+    """Stores a policy as the trainer describes it, and returns its row."""
     weights = dict(policy.spec.weights.values) or None
-    insert_missing(
-        session,
-        PolicyRow,
-        [
-            {
-                "name": policy.name,
-                "base_model": policy.spec.base_model,
-                "is_base_model": policy.is_base_model,
-                "weights": None if policy.is_base_model else weights,
-                "adapter": policy.adapter,
-            }
-        ],
-    )
+    columns = {
+        "name": policy.name,
+        "base_model": policy.spec.base_model,
+        "is_base_model": policy.is_base_model,
+        "weights": None if policy.is_base_model else weights,
+        "adapter": policy.adapter,
+    }
+    ensure_keys(session, PolicyRow, PolicyRow.name, PolicyRow.key, {policy.name: columns})
     row = by_name(session, [policy.name])[policy.name]
-    # The artefact root may have moved since the policy was first seen.
+    # The folder of the artifacts may have moved since the policy was first seen.
     row.adapter = policy.adapter
     return row
 

@@ -13,6 +13,7 @@ from palmfolio.v1 import errors_pb2, selector_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, not_found
 from palmfolio_runtime.pages import Listing
+from palmfolio_selector.store import policies
 from palmfolio_selector.store.inserts import insert_missing
 from palmfolio_selector.store.tables import (
     CandidateRow,
@@ -38,6 +39,21 @@ class ChosenFrom:
 def find(session: Session, identifier: str) -> PortfolioRow | None:
     """The portfolio of that id, or None."""
     return session.get(PortfolioRow, identifier)
+
+
+def get_ready(session: Session, identifier: str) -> PortfolioRow:
+    """The portfolio of that id, which can be used.
+
+    Raises:
+        ServiceError: NOT_FOUND, or FAILED_PRECONDITION until the portfolio is ready.
+    """
+    row = get(session, identifier)
+    if row.state is not PortfolioState.READY:
+        raise failed_precondition(
+            errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
+            f"portfolios/{identifier} is {row.state}; it can be used once it is ready",
+        )
+    return row
 
 
 def get(session: Session, identifier: str) -> PortfolioRow:
@@ -83,7 +99,7 @@ def restart(session: Session, row: PortfolioRow, operation: str) -> None:
 def want_trainings(
     session: Session, portfolio: str, trainings: Sequence[selector_pb2.ExplicitTraining]
 ) -> None:
-    """Notes trainings that a build wants, in order from position 1; known ones stay."""
+    """Stores the trainings that a build wants, from position 1; stored ones stay as they are."""
     insert_missing(
         session,
         TrainingRow,
@@ -135,27 +151,37 @@ def trainings_wanted_elsewhere(session: Session, portfolio: str) -> set[str]:
     return set(session.scalars(query))
 
 
-def set_candidates(
+def publish(
     session: Session,
-    portfolio: str,
-    candidates: Sequence[tuple[PolicyRow, bool, Mapping[str, float]]],
+    row: PortfolioRow,
+    result: selector_pb2.Portfolio,
+    chosen_from: Sequence[tuple[str, bool, Mapping[str, float]]],
 ) -> None:
-    """Replaces what a portfolio chose from: (policy, selected, value by trait), members first."""
-    session.execute(delete_rows(CandidateRow).where(CandidateRow.portfolio == portfolio))
+    """Makes a portfolio ready, with what it chose from instead of earlier candidates.
+
+    Args:
+        result: certificate, baselines and bounds.
+        chosen_from: (policy, selected, value by trait), members first.
+    """
+    known = policies.by_name(session, [name for name, _, _ in chosen_from])
+    session.execute(delete_rows(CandidateRow).where(CandidateRow.portfolio == row.id))
     insert_missing(
         session,
         CandidateRow,
         [
             {
-                "portfolio": portfolio,
+                "portfolio": row.id,
                 "position": position,
-                "policy": policy.key,
+                "policy": known[name].key,
                 "selected": selected,
                 "value": dict(value),
             }
-            for position, (policy, selected, value) in enumerate(candidates)
+            for position, (name, selected, value) in enumerate(chosen_from)
         ],
     )
+    row.result = result.SerializeToString()
+    row.state = PortfolioState.READY
+    row.error = None
 
 
 def candidates(session: Session, portfolio: str) -> list[ChosenFrom]:

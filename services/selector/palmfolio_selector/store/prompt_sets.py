@@ -9,19 +9,17 @@ from sqlalchemy.orm import Session
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import not_found
-from palmfolio_selector.store.inserts import insert_missing, keys_by
+from palmfolio_selector.store.inserts import ensure_keys, insert_missing
 from palmfolio_selector.store.tables import PromptRow, PromptSetMemberRow, PromptSetRow
 
 _ID_DIGITS = 32
 
 
-def prompt_keys(session: Session, prompts: Sequence[str]) -> dict[str, int]:
-    """The key of each prompt, adding those that are new."""
+def ensure_prompts(session: Session, prompts: Sequence[str]) -> dict[str, int]:
+    """The key of each prompt; prompts that are not there yet are added."""
     digests = {text: digest(text) for text in prompts}
-    insert_missing(
-        session, PromptRow, [{"digest": value, "text": text} for text, value in digests.items()]
-    )
-    keys = keys_by(session, PromptRow.digest, PromptRow.key, digests.values())
+    rows = {value: {"digest": value, "text": text} for text, value in digests.items()}
+    keys = ensure_keys(session, PromptRow, PromptRow.digest, PromptRow.key, rows)
     return {text: keys[value] for text, value in digests.items()}
 
 
@@ -31,7 +29,7 @@ def add(session: Session, prompts: Sequence[str], display_name: str) -> PromptSe
     row = session.get(PromptSetRow, identifier)
     if row is not None:
         return row
-    keys = prompt_keys(session, prompts)
+    keys = ensure_prompts(session, prompts)
     insert_missing(
         session,
         PromptSetRow,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from sqlalchemy import (
@@ -21,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from palmfolio_palm.validation import FloatArray
-from palmfolio_selector.store.evaluations import Measurement
+from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.store.inserts import BATCH
 from palmfolio_selector.store.tables import (
     EvaluationRow,
@@ -30,8 +31,9 @@ from palmfolio_selector.store.tables import (
     PromptSetMemberRow,
 )
 
-# Rewards in [0, 1] as whole numbers of 2^-53, the steps of a double between 1/2 and 1, in two
-# halves whose sums no 64-bit number is too small for.
+# A mean is summed over whole numbers, because their sum does not depend on the order: a reward in
+# [0, 1] is a multiple of 2^-53, the step between doubles from 1/2 to 1. The multiple is summed in
+# two halves, so that each sum fits into 64 bits.
 _STEPS = 2**53
 _HALF = 2**26
 
@@ -52,80 +54,119 @@ class Mean:
 
 
 def means(
-    session: Session, how: Measurement, names: Sequence[str] | None = None
+    session: Session, measurement: Measurement, names: Sequence[str] | None = None
 ) -> dict[str, dict[str, Mean]]:
     """The values of the policies that have all their rewards, by policy name and trait.
 
-    A trait that scored none of a policy's responses is left out.
+    Changes nothing: means that `materialise` has not stored are computed. A trait that scored none
+    of a policy's responses is left out.
 
     Args:
         names: the policies wanted, at most a few thousand; None for every one.
     """
-    _materialise(session, how)
-    query = (
-        select(PolicyRow.name, MeanRow.trait, MeanRow.mean, MeanRow.count, MeanRow.failed)
-        .join(MeanRow, MeanRow.policy == PolicyRow.key)
-        .where(
-            MeanRow.trait.in_(how.traits.values()),
-            MeanRow.prompt_set == how.prompt_set,
-            MeanRow.sampling == how.sampling,
-            MeanRow.samples == how.samples,
-        )
-        .order_by(PolicyRow.key)
-    )
-    if names is not None:
-        query = query.where(PolicyRow.name.in_(names))
-    trait_of = {key: name for name, key in how.traits.items()}
+    trait_of = {key: name for name, key in measurement.traits.items()}
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    rows = [
+        *session.execute(_stored_means(measurement, names)).all(),
+        *session.execute(_missing_means(session, measurement, names, is_sqlite)).all(),
+    ]
+    policies = _names(session, {row[0] for row in rows})
     found: dict[str, dict[str, Mean]] = {name: {} for name in names or ()}
-    for name, trait, mean, count, failed in session.execute(query):
-        found.setdefault(name, {})[trait_of[trait]] = Mean(mean, count, failed)
+    # In the order in which the policies were stored, whether a mean was stored or computed.
+    for policy, trait, mean, count, failed in sorted(rows, key=itemgetter(0)):
+        found.setdefault(policies[policy], {})[trait_of[trait]] = Mean(mean, count, failed)
     return found
 
 
-def _materialise(session: Session, how: Measurement) -> None:
-    """Computes the means that can be and are not yet: of policies that have all their rewards."""
-    places = session.scalar(
-        select(func.count()).where(PromptSetMemberRow.prompt_set == how.prompt_set)
+def materialise(
+    session: Session, measurement: Measurement, names: Sequence[str] | None = None
+) -> None:
+    """Stores the means of the policies that have all their rewards, for later reads.
+
+    To be called where rewards are written. The rewards of a response never change, so a stored
+    mean never does.
+
+    Args:
+        names: the policies concerned; None for every one.
+    """
+    table = MeanRow.__table__
+    assert isinstance(table, Table)
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
+    missing = _missing_means(session, measurement, names, is_sqlite).add_columns(
+        literal(measurement.prompt_set), literal(measurement.sampling), literal(measurement.samples)
     )
-    known = exists().where(
+    columns = ["policy", "trait", "mean", "count", "failed", "prompt_set", "sampling", "samples"]
+    session.execute(insert.from_select(columns, missing).on_conflict_do_nothing())
+
+
+def _names(session: Session, keys: Iterable[int]) -> dict[int, str]:
+    """The names of policies by key."""
+    wanted = sorted(keys)
+    found: dict[int, str] = {}
+    for start in range(0, len(wanted), BATCH):
+        query = select(PolicyRow.key, PolicyRow.name).where(
+            PolicyRow.key.in_(wanted[start : start + BATCH])
+        )
+        found |= dict(session.execute(query).all())
+    return found
+
+
+def _stored_means(
+    measurement: Measurement, names: Sequence[str] | None
+) -> Select[int, int, float, int, int]:
+    """The stored means: policy, trait, mean, rewards in it, responses that failed."""
+    query = select(
+        MeanRow.policy, MeanRow.trait, MeanRow.mean, MeanRow.count, MeanRow.failed
+    ).where(
+        MeanRow.trait.in_(measurement.traits.values()),
+        MeanRow.prompt_set == measurement.prompt_set,
+        MeanRow.sampling == measurement.sampling,
+        MeanRow.samples == measurement.samples,
+    )
+    return query if names is None else query.where(MeanRow.policy.in_(_keys(names)))
+
+
+def _missing_means(
+    session: Session, measurement: Measurement, names: Sequence[str] | None, is_sqlite: bool
+) -> Select[int, int, float, int, int]:
+    """The means that are not stored, of policies that have all their rewards."""
+    positions = session.scalar(
+        select(func.count()).where(PromptSetMemberRow.prompt_set == measurement.prompt_set)
+    )
+    stored = exists().where(
         MeanRow.policy == EvaluationRow.policy,
         MeanRow.trait == EvaluationRow.trait,
-        MeanRow.prompt_set == how.prompt_set,
-        MeanRow.sampling == how.sampling,
-        MeanRow.samples == how.samples,
+        MeanRow.prompt_set == measurement.prompt_set,
+        MeanRow.sampling == measurement.sampling,
+        MeanRow.samples == measurement.samples,
     )
     rewards = func.count(EvaluationRow.normalised)
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    complete = (
+    # Joined with the set's members: a prompt that the set holds twice counts twice.
+    query = (
         select(
             EvaluationRow.policy,
             EvaluationRow.trait,
-            literal(how.prompt_set),
-            literal(how.sampling),
-            literal(how.samples),
             _mean_reward(is_sqlite),
             rewards,
             func.count() - rewards,
         )
         .join(PromptSetMemberRow, PromptSetMemberRow.prompt == EvaluationRow.prompt)
-        .where(*_counting(how), ~known)
+        .where(
+            EvaluationRow.sampling == measurement.sampling,
+            EvaluationRow.sample < measurement.samples,
+            EvaluationRow.trait.in_(measurement.traits.values()),
+            PromptSetMemberRow.prompt_set == measurement.prompt_set,
+            ~stored,
+        )
         .group_by(EvaluationRow.policy, EvaluationRow.trait)
-        .having(and_(func.count() == (places or 0) * how.samples, rewards > 0))
+        .having(and_(func.count() == (positions or 0) * measurement.samples, rewards > 0))
     )
-    table = MeanRow.__table__
-    assert isinstance(table, Table)
-    insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
-    columns = [
-        "policy",
-        "trait",
-        "prompt_set",
-        "sampling",
-        "samples",
-        "mean",
-        "count",
-        "failed",
-    ]
-    session.execute(insert.from_select(columns, complete).on_conflict_do_nothing())
+    return query if names is None else query.where(EvaluationRow.policy.in_(_keys(names)))
+
+
+def _keys(names: Sequence[str]) -> Select[int]:
+    return select(PolicyRow.key).where(PolicyRow.name.in_(names))
 
 
 def _mean_reward(is_sqlite: bool) -> ColumnElement[float]:
@@ -143,51 +184,41 @@ def _mean_reward(is_sqlite: bool) -> ColumnElement[float]:
     return (high * float(_HALF) + low) / func.nullif(count, 0.0, type_=Float(53)) / float(_STEPS)
 
 
-def _counting(how: Measurement) -> Iterable[ColumnElement[bool]]:
-    """Which rewards a measurement counts, joined with the set's members."""
-    return (
-        EvaluationRow.sampling == how.sampling,
-        EvaluationRow.sample < how.samples,
-        EvaluationRow.trait.in_(how.traits.values()),
-        PromptSetMemberRow.prompt_set == how.prompt_set,
-    )
+def by_prompt(session: Session, measurement: Measurement, names: Sequence[str]) -> FloatArray:
+    """Mean rewards (n, N, d) of policies on the prompts for which each of them has rewards.
 
-
-def by_prompt(session: Session, how: Measurement, names: Sequence[str]) -> FloatArray:
-    """Mean rewards (n, N, d) of policies on the prompts that every one has rewards for.
-
-    N counts different prompts, in the order of their first place in the set.
+    N counts different prompts, in the order of their first position in the set.
     """
-    row = {name: index for index, name in enumerate(names)}
-    column = {key: index for index, key in enumerate(how.traits.values())}
-    place = {
+    rows = {name: index for index, name in enumerate(names)}
+    columns = {key: index for index, key in enumerate(measurement.traits.values())}
+    positions = {
         prompt: index
         for index, prompt in enumerate(
             session.scalars(
                 select(PromptSetMemberRow.prompt)
-                .where(PromptSetMemberRow.prompt_set == how.prompt_set)
+                .where(PromptSetMemberRow.prompt_set == measurement.prompt_set)
                 .group_by(PromptSetMemberRow.prompt)
                 .order_by(func.min(PromptSetMemberRow.position))
             )
         )
     }
     is_sqlite = session.get_bind().dialect.name == "sqlite"
-    X = np.full((len(names), len(place), len(column)), np.nan)
+    X = np.full((len(names), len(positions), len(columns)), np.nan)
     for start in range(0, len(names), BATCH):
         for name, prompt, trait, mean in session.execute(
-            _prompt_means(how, names[start : start + BATCH], is_sqlite)
+            _prompt_means(measurement, names[start : start + BATCH], is_sqlite)
         ):
             if mean is not None:
-                X[row[name], place[prompt], column[trait]] = mean
+                X[rows[name], positions[prompt], columns[trait]] = mean
     kept: FloatArray = X[:, ~np.isnan(X).any(axis=(0, 2)), :]
     return kept
 
 
 def _prompt_means(
-    how: Measurement, names: Sequence[str], is_sqlite: bool
+    measurement: Measurement, names: Sequence[str], is_sqlite: bool
 ) -> Select[str, int, int, float]:
     members = select(PromptSetMemberRow.prompt).where(
-        PromptSetMemberRow.prompt_set == how.prompt_set
+        PromptSetMemberRow.prompt_set == measurement.prompt_set
     )
     return (
         select(
@@ -199,9 +230,9 @@ def _prompt_means(
         .join(EvaluationRow, EvaluationRow.policy == PolicyRow.key)
         .where(
             PolicyRow.name.in_(names),
-            EvaluationRow.sampling == how.sampling,
-            EvaluationRow.sample < how.samples,
-            EvaluationRow.trait.in_(how.traits.values()),
+            EvaluationRow.sampling == measurement.sampling,
+            EvaluationRow.sample < measurement.samples,
+            EvaluationRow.trait.in_(measurement.traits.values()),
             EvaluationRow.prompt.in_(members),
         )
         .group_by(PolicyRow.name, EvaluationRow.prompt, EvaluationRow.trait)

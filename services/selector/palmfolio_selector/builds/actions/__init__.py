@@ -1,1 +1,1 @@
-"""What a build does, an action each."""
+"""The actions of a build, by what they do: train, evaluate, explore, select."""

@@ -1,4 +1,4 @@
-"""The actions that measure a policy: sample its responses, score them."""
+"""Actions that measure a policy: sample its responses, score them, drop it if that fails."""
 
 import math
 from collections.abc import AsyncIterator, Sequence
@@ -11,12 +11,15 @@ from palmfolio_runtime.clients.failures import CallFaulted, CallRejected
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
-from palmfolio_selector.builds.events import Happening
+from palmfolio_selector.builds.events import EventDraft
+from palmfolio_selector.builds.plan import MIN_SCORED_SHARE, scored_share
+from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.store import evaluations, policies, portfolios
-from palmfolio_selector.store.evaluations import Measurement, Reward
+from palmfolio_selector.store import values as stored_values
+from palmfolio_selector.store.evaluations import Reward
 from palmfolio_selector.store.tables import TrainingState
 
-# Small enough that progress shows, and that little is lost in a crash: the call is made again.
+# Small enough that progress shows, and that a crash loses little: the call is made again.
 _PROMPTS_PER_CALL = 256
 _SAMPLES_PER_CALL = 256
 _CHARACTERS_PER_CALL = 2_000_000
@@ -24,39 +27,27 @@ _CHARACTERS_PER_CALL = 2_000_000
 
 async def sample(context: BuildContext, policy: str) -> None:
     """Samples the responses that a policy lacks."""
-
-    def missing(session: Session) -> tuple[Measurement, int, list[list[tuple[int, str]]]]:
-        how = state.measurement(session, portfolios.get(session, context.portfolio))
-        key = policies.by_name(session, [policy])[policy].key
-        return how, key, evaluations.unsampled(session, how, key, _PROMPTS_PER_CALL)
-
-    how, key, pieces = await context.tools.database.run(missing)
-    done = (how.prompts - sum(map(len, pieces))) * how.samples
+    measurement, key, pieces = await context.read(_lacking_responses, context, policy)
+    done = (measurement.prompts - sum(map(len, pieces))) * measurement.samples
     for piece in pieces:
         before = done
         async for batch in _completions(context, policy, piece):
             done += len(batch)
-            happening = Happening(
-                selector_pb2.BUILD_STAGE_SAMPLING,
-                f"sampled {done} of {how.responses} responses",
-                policy,
-                done,
-                how.responses,
-            )
-
-            def store(
-                session: Session,
-                batch: list[tuple[int, int, str]] = batch,
-                happening: Happening = happening,
-            ) -> None:
-                evaluations.add_responses(session, key, how.sampling, batch)
-                context.append(session, happening)
-
-            await context.tools.database.run(store)
-            await context.tools.changes.notify()
-        if done - before < len(piece) * how.samples:
-            message = f"answered {done - before} of {len(piece) * how.samples} completions"
+            await context.commit(_store_responses, context, policy, key, measurement, batch, done)
+        wanted = len(piece) * measurement.samples
+        if done - before < wanted:
+            message = f"answered {done - before} of {wanted} completions"
             raise CallFaulted("trainer", status_pb2.Status(code=code_pb2.INTERNAL, message=message))
+
+
+def _lacking_responses(
+    session: Session, context: BuildContext, policy: str
+) -> tuple[Measurement, int, list[list[tuple[int, str]]]]:
+    """The measurement, the policy's key, and the prompts that lack responses, by piece."""
+    measurement = state.measurement_of(session, context.portfolio)
+    key = policies.by_name(session, [policy])[policy].key
+    pieces = evaluations.unsampled(session, measurement, key, _PROMPTS_PER_CALL)
+    return measurement, key, pieces
 
 
 async def _completions(
@@ -64,48 +55,55 @@ async def _completions(
 ) -> AsyncIterator[list[tuple[int, int, str]]]:
     """Batches of (prompt key, sample, text)."""
     texts = [text for _, text in prompts]
-    async for batch in context.tools.trainer.generate(policy, texts, context.spec.sampling):
+    async for batch in context.server.trainer.generate(policy, texts, context.spec.sampling):
         context.answered("trainer")
         yield [(prompts[c.prompt_index][0], c.sample_index, c.text) for c in batch.completions]
 
 
+def _store_responses(
+    session: Session,
+    context: BuildContext,
+    policy: str,
+    key: int,
+    measurement: Measurement,
+    batch: list[tuple[int, int, str]],
+    done: int,
+) -> None:
+    evaluations.add_responses(session, key, measurement.sampling, batch)
+    total = measurement.responses
+    message = f"sampled {done} of {total} responses"
+    stage = selector_pb2.BUILD_STAGE_SAMPLING
+    context.append(session, EventDraft(stage, message, policy, done, total))
+
+
 async def score(context: BuildContext, policy: str) -> None:
     """Scores the responses of a policy that lack rewards."""
-    scorer = context.tools.scorer
-
-    def start(session: Session) -> tuple[Measurement, int, dict[str, str]]:
-        row = portfolios.get(session, context.portfolio)
-        key = policies.by_name(session, [policy])[policy].key
-        return state.measurement(session, row), key, dict(row.trait_versions or {})
-
-    how, key, versions = await context.tools.database.run(start)
+    scorer = context.server.scorer
+    measurement, key, versions = await context.read(_scoring, context, policy)
     limit = min(_SAMPLES_PER_CALL, await scorer.max_samples())
     context.answered("scorer")
     while True:
-        waiting = await context.tools.database.run(evaluations.unscored, how, key, limit)
+        waiting = await context.read(evaluations.unscored, measurement, key, limit)
         if not waiting:
             return
         waiting = _within_characters(waiting)
         samples = [(prompt, response) for _, _, prompt, response in waiting]
         try:
-            matrix = await scorer.score(samples, list(how.traits))
+            matrix = await scorer.score(samples, list(measurement.traits))
         except CallRejected as error:
             raise BuildFailed(error.status) from error
         _check_versions(matrix, versions)
-        rewards = _rewards(matrix, waiting, how)
+        rewards = _rewards(matrix, waiting, measurement)
+        await context.commit(_store_rewards, context, policy, key, measurement, rewards)
 
-        def store(session: Session, rewards: list[Reward] = rewards) -> None:
-            evaluations.add_rewards(session, key, how.sampling, rewards)
-            _, scored = evaluations.progress(session, how, [policy])[policy]
-            done = scored // len(how.traits)
-            message = f"scored {done} of {how.responses} responses"
-            context.append(
-                session,
-                Happening(selector_pb2.BUILD_STAGE_SCORING, message, policy, done, how.responses),
-            )
 
-        await context.tools.database.run(store)
-        await context.tools.changes.notify()
+def _scoring(
+    session: Session, context: BuildContext, policy: str
+) -> tuple[Measurement, int, dict[str, str]]:
+    """The measurement, the policy's key, and the version of each trait."""
+    versions = portfolios.get(session, context.portfolio).trait_versions
+    key = policies.by_name(session, [policy])[policy].key
+    return state.measurement_of(session, context.portfolio), key, dict(versions or {})
 
 
 def _within_characters(
@@ -134,49 +132,80 @@ def _check_versions(matrix: types_pb2.RewardMatrix, versions: dict[str, str]) ->
 def _rewards(
     matrix: types_pb2.RewardMatrix,
     waiting: Sequence[tuple[int, int, str, str]],
-    how: Measurement,
+    measurement: Measurement,
 ) -> list[Reward]:
-    found: list[Reward] = []
+    """A reward for each response and trait; where a trait failed, its reason instead."""
+    rewards: list[Reward] = []
     traits = list(matrix.traits)
     for row, (prompt, sample_index, _, _) in enumerate(waiting):
         status = matrix.statuses[row]
         for column, trait in enumerate(traits):
+            key = measurement.traits[trait]
             raw = matrix.raw[row * len(traits) + column]
             normalised = matrix.normalised[row * len(traits) + column]
             if math.isnan(normalised) or trait in status.failed_traits:
                 message = status.status.message or "the trait gave no reward"
-                reward = Reward(prompt, sample_index, how.traits[trait], None, None, message)
+                rewards.append(Reward(prompt, sample_index, key, None, None, message))
             else:
-                reward = Reward(prompt, sample_index, how.traits[trait], raw, normalised)
-            found.append(reward)
-    return found
+                rewards.append(Reward(prompt, sample_index, key, raw, normalised))
+    return rewards
+
+
+def _store_rewards(
+    session: Session,
+    context: BuildContext,
+    policy: str,
+    key: int,
+    measurement: Measurement,
+    rewards: Sequence[Reward],
+) -> None:
+    evaluations.add_rewards(session, key, measurement.sampling, rewards)
+    scored = evaluations.progress(session, measurement, [policy])[policy].rewards
+    if scored >= measurement.rewards:
+        # The policy is complete: its means are stored here, so that no read has to write them.
+        stored_values.materialise(session, measurement, [policy])
+    done, total = scored // len(measurement.traits), measurement.responses
+    message = f"scored {done} of {total} responses"
+    stage = selector_pb2.BUILD_STAGE_SCORING
+    context.append(session, EventDraft(stage, message, policy, done, total))
+
+
+async def drop(context: BuildContext, policy: str) -> None:
+    """Takes a policy of which too few responses could be scored out of the candidates."""
+    status = await context.read(_too_few_rewards, context, policy)
+    if status is not None:
+        await abandon(context, policy, status)
+
+
+def _too_few_rewards(
+    session: Session, context: BuildContext, policy: str
+) -> status_pb2.Status | None:
+    measurement = state.measurement_of(session, context.portfolio)
+    failed = evaluations.progress(session, measurement, [policy])[policy].failed
+    for trait, count in failed.items():
+        scored = scored_share(count, measurement.responses)
+        if scored < MIN_SCORED_SHARE:
+            message = (
+                f"trait {trait} scored {scored:.0%} of its {measurement.responses} responses; "
+                f"at least {MIN_SCORED_SHARE:.0%} are needed"
+            )
+            return status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=message)
+    return None
 
 
 async def abandon(context: BuildContext, policy: str, status: status_pb2.Status) -> None:
     """Takes a policy that cannot be measured out of the candidates; the build goes on."""
-
-    def store(session: Session) -> None:
-        drop_candidate(session, context.portfolio, policy, status)
-        context.append(
-            session,
-            Happening(
-                selector_pb2.BUILD_STAGE_SCORING,
-                f"the policy is no candidate: {status.message}",
-                policy,
-            ),
-        )
-
-    await context.tools.database.run(store)
-    await context.tools.changes.notify()
+    await context.commit(_store_abandoned, context, policy, status)
 
 
-def drop_candidate(
-    session: Session, portfolio: str, policy: str, status: status_pb2.Status
+def _store_abandoned(
+    session: Session, context: BuildContext, policy: str, status: status_pb2.Status
 ) -> None:
-    """Notes that a policy is no candidate: its trainings count as failed."""
-    row = portfolios.get(session, portfolio)
+    row = portfolios.get(session, context.portfolio)
     if row.base_policy == policy:
         row.base_policy = ""
-    for training in portfolios.trainings(session, portfolio):
+    for training in portfolios.trainings(session, context.portfolio):
         if training.policy == policy and training.state is TrainingState.READY:
             portfolios.fail_training(training, status)
+    message = f"the policy is not a candidate: {status.message}"
+    context.append(session, EventDraft(selector_pb2.BUILD_STAGE_SCORING, message, policy))

@@ -1,4 +1,4 @@
-"""The action that decides whether a strategy wants further trainings, and which."""
+"""The action that decides whether the strategy wants further trainings, and at which weights."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -11,30 +11,30 @@ from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_palm import CornersUnavailable, exploration
 from palmfolio_palm.exploration import Refutation, Trained
 from palmfolio_palm.validation import FloatArray
-from palmfolio_selector.builds.actions.values import read_values, rewards_by_prompt
+from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import BuildContext
-from palmfolio_selector.builds.events import Happening
+from palmfolio_selector.builds.events import EventDraft
 from palmfolio_selector.domain import strategies
-from palmfolio_selector.messages.certificates import Values
+from palmfolio_selector.domain.values import Values
 from palmfolio_selector.store import portfolios
 from palmfolio_selector.store.tables import TrainingRow, TrainingState
 
-# Added to the seed of a training that is repeated from the base model, which would otherwise be
-# the same training again.
+# Added to the seed of a training that is repeated from the base model: policies are addressed by
+# what determines them, so the trainer would answer the same training with the policy it has.
 _OTHER_SEED = 1_000_003
 
 
 @dataclass(frozen=True, eq=False)
-class Explored:
-    """The trainings of a build so far, and what they reached.
+class TrainingResults:
+    """The trainings of a build so far, and the values that their policies reached.
 
     Attributes:
         values: of every candidate.
-        rows: the trainings that have a policy, one for each of the trained weights.
+        rows: trainings that have a policy; of those at the same weights only the best.
         trained: the same as arrays.
-        X: rewards by prompt; None when they are too many to be read.
+        X: (n, N, d) rewards by prompt; None when the candidates are too many to read them.
         tried: (t, d) weights of every training, failed ones too.
-        count: trainings that were wanted so far.
+        count: trainings so far, failed ones too.
     """
 
     values: Values
@@ -62,51 +62,52 @@ class Explored:
 
 async def explore(context: BuildContext) -> None:
     """Notes the next trainings, or that no more are wanted."""
-    so_far = await context.tools.database.run(read, context)
-    if so_far is None:
+    results = await context.read(read, context)
+    if results is None:
         wanted: list[TrainingRow] = []
         message = "no training has a policy"
     else:
         loop = asyncio.get_running_loop()
         wanted, message = await loop.run_in_executor(
-            context.tools.mathematics, _next, context, so_far
+            context.server.mathematics, _next, context, results
         )
-
-    def store(session: Session) -> None:
-        session.add_all(wanted)
-        portfolios.get(session, context.portfolio).explored = not wanted
-        context.append(session, Happening(selector_pb2.BUILD_STAGE_SELECTING, message))
-
-    await context.tools.database.run(store)
-    await context.tools.changes.notify()
+    await context.commit(_store, context, wanted, message)
 
 
-def read(session: Session, context: BuildContext) -> Explored | None:
+def _store(
+    session: Session, context: BuildContext, wanted: list[TrainingRow], message: str
+) -> None:
+    session.add_all(wanted)
+    portfolios.get(session, context.portfolio).explored = not wanted
+    context.append(session, EventDraft(selector_pb2.BUILD_STAGE_SELECTING, message))
+
+
+def read(session: Session, context: BuildContext) -> TrainingResults | None:
     """The trainings so far; None when none has a policy."""
-    values = read_values(session, context)
+    values = state.values(session, context.portfolio)
     every = portfolios.trainings(session, context.portfolio)
-    place = {name: index for index, name in enumerate(values.names)}
-    ready = [row for row in every if row.state is TrainingState.READY and row.policy in place]
+    position = {name: index for index, name in enumerate(values.names)}
+    ready = [row for row in every if row.state is TrainingState.READY and row.policy in position]
     if not ready:
         return None
     # Of trainings at the same weights the best one stands for all: a repetition repairs the first.
     best: dict[tuple[float, ...], TrainingRow] = {}
     for row in ready:
         key = tuple(_weights(row.weights, values.traits))
-        utility = float(values.V[place[row.policy]] @ key)
-        if key not in best or utility > values.V[place[best[key].policy]] @ key:
+        utility = float(values.V[position[row.policy]] @ key)
+        if key not in best or utility > values.V[position[best[key].policy]] @ key:
             best[key] = row
     rows = tuple(best.values())
-    return Explored(
+    return TrainingResults(
         values=values,
         rows=rows,
         trained=Trained(
             W=np.array(list(best)),
-            own=[place[row.policy] for row in rows],
+            own=[position[row.policy] for row in rows],
             V=values.V,
             alpha=context.spec.alpha,
         ),
-        X=rewards_by_prompt(session, context, values),
+        X=state.rewards_by_prompt(session, context.portfolio, values.names),
         tried=np.array([_weights(row.weights, values.traits) for row in every]),
         count=len(every),
     )
@@ -116,60 +117,60 @@ def _weights(weights: Mapping[str, float], traits: Sequence[str]) -> list[float]
     return [weights.get(trait, 0.0) for trait in traits]
 
 
-def _next(context: BuildContext, so_far: Explored) -> tuple[list[TrainingRow], str]:
-    """The trainings to add, none when it is enough, and what to say."""
+def _next(context: BuildContext, results: TrainingResults) -> tuple[list[TrainingRow], str]:
+    """The trainings to add, none when the strategy wants no more, and the reason as a message."""
     spec = context.spec
-    room = strategies.max_trainings(spec, context.tools.config.limits) - so_far.count
-    again = _repetitions(context, so_far)[: max(0, room)]
+    left = strategies.max_trainings(spec, context.server.config.limits) - results.count
+    again = _repetitions(context, results)[: max(0, left)]
     if again:
         return again, f"{len(again)} trainings missed their aim and are repeated"
     if spec.strategy.WhichOneof("kind") != "adaptive":
         return [], "every training is evaluated"
-    trained = so_far.trained
+    trained = results.trained
     try:
         gap = exploration.trainable_gap(trained, trained.V, spec.epsilon)
     except CornersUnavailable:
         return [], "there are too many traits and policies to say where training may gain most"
     known = f"the candidates are within {gap.value:.4g} of everything trainable"
-    if so_far.regularised:
+    if results.regularised:
         known = "with a KL penalty, nothing bounds what could be trained"
-    if room <= 0:
+    if left <= 0:
         return [], f"{known}; the budget of trainings is spent"
-    count = min(room, spec.strategy.adaptive.parallel or 1)
-    rows = exploration.next_weights(trained, spec.epsilon, spec.delta, count, so_far.tried)
+    count = min(left, spec.strategy.adaptive.parallel or 1)
+    rows = exploration.next_weights(trained, spec.epsilon, spec.delta, count, results.tried)
     if not len(rows):
         met = gap.value <= spec.delta
-        return [], f"{known}" if met else f"{known}; no further training can lower that"
+        return [], known if met else f"{known}; no further training can lower that"
     wanted = [
-        _row(context, so_far.count + index, strategies.training_at(spec, row))
+        _row(context, results.count + index, strategies.training_at(spec, row))
         for index, row in enumerate(rows, start=1)
     ]
     return wanted, f"{known}; training next at {len(wanted)} weights"
 
 
-def _repetitions(context: BuildContext, so_far: Explored) -> list[TrainingRow]:
+def _repetitions(context: BuildContext, results: TrainingResults) -> list[TrainingRow]:
     """Refuted trainings once more, each started from the policy that refuted it."""
-    position_of = {row.policy: row.position for row in so_far.rows}
+    position_of = {row.policy: row.position for row in results.rows}
     wanted: list[TrainingRow] = []
-    for refutation in so_far.refutations:
-        row = so_far.rows[refutation.training]
-        if _was_repeated(so_far, row):
+    for refutation in results.refutations:
+        row = results.rows[refutation.training]
+        if _was_repeated(results, row):
             continue
-        start = position_of.get(so_far.values.names[refutation.better], 0)
+        start = position_of.get(results.values.names[refutation.better], 0)
         training = selector_pb2.ExplicitTraining(
             weights=types_pb2.Weights(values=row.weights), initial_training=start
         )
-        again = _row(context, so_far.count + len(wanted) + 1, training)
+        again = _row(context, results.count + len(wanted) + 1, training)
         again.grpo = row.grpo
         again.seed = None if start else context.spec.seed + _OTHER_SEED
         wanted.append(again)
     return wanted
 
 
-def _was_repeated(so_far: Explored, row: TrainingRow) -> bool:
-    """Whether weights were trained at twice already, whatever became of the second training."""
-    weights = _weights(row.weights, so_far.values.traits)
-    return int((np.abs(so_far.tried - weights).max(axis=1) == 0).sum()) > 1
+def _was_repeated(results: TrainingResults, row: TrainingRow) -> bool:
+    """Whether there were two trainings at these weights already, failed ones included."""
+    weights = _weights(row.weights, results.values.traits)
+    return int((np.abs(results.tried - weights).max(axis=1) == 0).sum()) > 1
 
 
 def _row(
@@ -190,18 +191,18 @@ def _row(
 
 
 def trainable_bound(
-    context: BuildContext, so_far: Explored, members: FloatArray
+    context: BuildContext, results: TrainingResults, members: FloatArray
 ) -> selector_pb2.TrainableBound | None:
     """How far a portfolio is from everything that could be trained.
 
     None when there are too many traits and policies to say, or a KL penalty voids the bound.
     """
-    if so_far.regularised:
+    if results.regularised:
         return None
-    spec, values = context.spec, so_far.values
+    spec, values = context.spec, results.values
     try:
-        gap = exploration.trainable_gap(so_far.trained, members, spec.epsilon)
-        everyone = exploration.trainable_gap(so_far.trained, values.V, spec.epsilon)
+        gap = exploration.trainable_gap(results.trained, members, spec.epsilon)
+        everyone = exploration.trainable_gap(results.trained, values.V, spec.epsilon)
     except CornersUnavailable:
         return None
     traits = values.traits
@@ -211,16 +212,16 @@ def trainable_bound(
             values=dict(zip(traits, map(float, gap.weights), strict=True))
         ),
         alpha=spec.alpha,
-        trainings=len(so_far.rows),
+        trainings=len(results.rows),
         target_met=gap.value <= spec.delta,
         candidates_gap=everyone.value,
         refutations=[
             selector_pb2.Refutation(
-                policy=so_far.rows[one.training].policy,
-                better_policy=values.names[one.better],
-                weights=types_pb2.Weights(values=so_far.rows[one.training].weights),
-                shortfall=one.shortfall,
+                policy=results.rows[refutation.training].policy,
+                better_policy=values.names[refutation.better],
+                weights=types_pb2.Weights(values=results.rows[refutation.training].weights),
+                shortfall=refutation.shortfall,
             )
-            for one in so_far.refutations
+            for refutation in results.refutations
         ],
     )

@@ -1,4 +1,4 @@
-"""The actions that have policies trained."""
+"""Actions that have the trainer train policies, and follow the trainings."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from palmfolio_runtime import names
 from palmfolio_runtime.clients.failures import CallRejected, DependencyDown
 from palmfolio_runtime.errors import ServiceError, failed_precondition, invalid_argument
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
-from palmfolio_selector.builds.events import Happening
-from palmfolio_selector.store import policies, portfolios, prompt_sets
-from palmfolio_selector.store.tables import TrainingRow, TrainingState
+from palmfolio_selector.builds.events import EventDraft
+from palmfolio_selector.store import measurement, policies, portfolios, prompt_sets
+from palmfolio_selector.store.tables import TrainingState
 
 _TRAINING = selector_pb2.BUILD_STAGE_TRAINING
 
@@ -21,7 +21,7 @@ _TRAINING = selector_pb2.BUILD_STAGE_TRAINING
 async def prepare(context: BuildContext) -> None:
     """Fixes the versions of the traits and the policy of the base model."""
     spec = context.spec
-    traits = await context.tools.scorer.traits()
+    traits = await context.server.scorer.traits()
     context.answered("scorer")
     unknown = [trait for trait in spec.traits if trait not in traits]
     if unknown:
@@ -30,18 +30,23 @@ async def prepare(context: BuildContext) -> None:
     if failures:
         message = "cannot score trait " + "; ".join(failures)
         raise DependencyDown("scorer", status_pb2.Status(message=message))
-    bases = await context.tools.trainer.base_models()
+    bases = await context.server.trainer.base_models()
     if spec.base_model not in bases:
         raise BuildFailed(unknown_base_model(spec.base_model, list(bases)).to_status())
-    policy = await context.tools.trainer.policy(bases[spec.base_model].policy)
+    policy = await context.server.trainer.policy(bases[spec.base_model].policy)
     context.answered("trainer")
+    versions = {name: traits[name].version for name in spec.traits}
+    await context.commit(_store_prepared, context, versions, policy)
 
-    def store(session: Session) -> None:
-        row = portfolios.get(session, context.portfolio)
-        row.trait_versions = {name: traits[name].version for name in spec.traits}
-        row.base_policy = policies.remember(session, policy).name
 
-    await context.tools.database.run(store)
+def _store_prepared(
+    session: Session, context: BuildContext, versions: dict[str, str], policy: trainer_pb2.Policy
+) -> None:
+    row = portfolios.get(session, context.portfolio)
+    row.trait_versions = versions
+    row.base_policy = policies.remember(session, policy).name
+    # From here on the build finds its measurement without writing anything.
+    measurement.ensure(session, row)
 
 
 def unknown_traits(unknown: list[str], known: list[str]) -> ServiceError:
@@ -58,9 +63,9 @@ def unknown_base_model(name: str, known: list[str]) -> ServiceError:
 
 async def submit(context: BuildContext, position: int) -> None:
     """Asks the trainer for a policy, which it may have already."""
-    request = await context.tools.database.run(_request, context, position)
+    request = await context.read(_request, context, position)
     try:
-        operation = await context.tools.trainer.train(request)
+        operation = await context.server.trainer.train(request)
     except CallRejected as error:
         await fail(context, position, error.status)
         return
@@ -70,18 +75,17 @@ async def submit(context: BuildContext, position: int) -> None:
         return
     total = len(context.facts.trainings) if context.facts else 0
     described = _described(request.spec.weights.values)
+    message = f"training {position} of {total} is submitted: {described}"
+    await context.commit(_store_submitted, context, position, operation.name, message)
 
-    def store(session: Session) -> None:
-        row = portfolios.training(session, context.portfolio, position)
-        row.operation = operation.name
-        row.state = TrainingState.RUNNING
-        context.append(
-            session,
-            Happening(_TRAINING, f"training {position} of {total} is asked for: {described}"),
-        )
 
-    await context.tools.database.run(store)
-    await context.tools.changes.notify()
+def _store_submitted(
+    session: Session, context: BuildContext, position: int, operation: str, message: str
+) -> None:
+    row = portfolios.training(session, context.portfolio, position)
+    row.operation = operation
+    row.state = TrainingState.RUNNING
+    context.append(session, EventDraft(_TRAINING, message))
 
 
 def _described(weights: Mapping[str, float]) -> str:
@@ -115,13 +119,12 @@ def _request(
 
 async def follow(context: BuildContext, position: int) -> None:
     """Passes on a training's events until it is done, and notes how it ended."""
-    row = await context.tools.database.run(portfolios.training, context.portfolio, position)
-    trainer = context.tools.trainer
+    row = await context.read(portfolios.training, context.portfolio, position)
+    trainer = context.server.trainer
     try:
         async for event in trainer.watch(row.operation, row.last_event):
             context.answered("trainer")
-            await context.tools.database.run(_pass_on, context, position, event)
-            await context.tools.changes.notify()
+            await context.commit(_pass_on, context, position, event)
         operation = await trainer.operation(row.operation)
     except CallRejected as error:
         await fail(context, position, error.status)
@@ -140,7 +143,7 @@ def _pass_on(
     progress = event.progress
     context.append(
         session,
-        Happening(
+        EventDraft(
             _TRAINING,
             f"training {position}: {event.message or progress.stage}",
             done=progress.step,
@@ -159,59 +162,59 @@ async def _finish(
     policy = trainer_pb2.Policy()
     operation.response.Unpack(policy)
 
-    def store(session: Session) -> None:
-        row = portfolios.training(session, context.portfolio, position)
-        row.operation = operation.name
-        row.state = TrainingState.READY
-        row.policy = policies.remember(session, policy).name
-        context.append(
-            session,
-            Happening(_TRAINING, f"training {position} is done", policy=policy.name),
-        )
+    await context.commit(_store_trained, context, position, operation.name, policy)
 
-    await context.tools.database.run(store)
-    await context.tools.changes.notify()
+
+def _store_trained(
+    session: Session,
+    context: BuildContext,
+    position: int,
+    operation: str,
+    policy: trainer_pb2.Policy,
+) -> None:
+    row = portfolios.training(session, context.portfolio, position)
+    row.operation = operation
+    row.state = TrainingState.READY
+    row.policy = policies.remember(session, policy).name
+    message = f"training {position} is done"
+    context.append(session, EventDraft(_TRAINING, message, policy=policy.name))
 
 
 async def fail(context: BuildContext, position: int, status: status_pb2.Status) -> None:
     """Notes that a training failed; the build goes on without it."""
+    await context.commit(_store_failed, context, position, status)
 
-    def store(session: Session) -> None:
-        row = portfolios.training(session, context.portfolio, position)
-        portfolios.fail_training(row, status)
-        context.append(
-            session, Happening(_TRAINING, f"training {position} failed: {status.message}")
-        )
 
-    await context.tools.database.run(store)
-    await context.tools.changes.notify()
+def _store_failed(
+    session: Session, context: BuildContext, position: int, status: status_pb2.Status
+) -> None:
+    portfolios.fail_training(portfolios.training(session, context.portfolio, position), status)
+    message = f"training {position} failed: {status.message}"
+    context.append(session, EventDraft(_TRAINING, message))
 
 
 async def forgo(context: BuildContext, position: int) -> None:
     """Gives up a training whose starting point failed."""
 
-    def initial(session: Session) -> TrainingRow:
-        row = portfolios.training(session, context.portfolio, position)
-        return portfolios.training(session, context.portfolio, row.initial)
-
-    start = await context.tools.database.run(initial)
+    row = await context.read(portfolios.training, context.portfolio, position)
     error = failed_precondition(
         errors_pb2.ERROR_REASON_TRAINING_FAILED,
-        f"training {start.position}, from which this one starts, failed",
+        f"training {row.initial}, from which this one starts, failed",
     )
     await fail(context, position, error.to_status())
 
 
 async def release(context: BuildContext) -> None:
     """Cancels the trainings of a build that ends early, unless another build waits for them."""
+    for operation in await context.read(_running, context.portfolio):
+        await context.server.trainer.cancel(operation)
 
-    def running(session: Session) -> list[str]:
-        elsewhere = portfolios.trainings_wanted_elsewhere(session, context.portfolio)
-        return [
-            row.operation
-            for row in portfolios.trainings(session, context.portfolio)
-            if row.state is TrainingState.RUNNING and row.operation not in elsewhere
-        ]
 
-    for operation in await context.tools.database.run(running):
-        await context.tools.trainer.cancel(operation)
+def _running(session: Session, portfolio: str) -> list[str]:
+    """The trainer's operations for which only this portfolio waits."""
+    elsewhere = portfolios.trainings_wanted_elsewhere(session, portfolio)
+    return [
+        row.operation
+        for row in portfolios.trainings(session, portfolio)
+        if row.state is TrainingState.RUNNING and row.operation not in elsewhere
+    ]

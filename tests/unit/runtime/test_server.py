@@ -10,8 +10,10 @@ import time
 import grpc
 import pytest
 import yaml
+from google.protobuf import descriptor_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
 
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
 
@@ -192,6 +194,49 @@ def test_tokens_and_roles(start):
         change(delete, timeout=10, metadata=metadata(TOKENS["operator"]))
         health = health_pb2_grpc.HealthStub(channel)
         health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection_is_served_in_both_versions(start, version):
+    token = {"sha256": hashlib.sha256(b"open-sesame").hexdigest(), "role": "reader"}
+    server = start(tokens=[token])
+    package = f"grpc.reflection.{version}"
+    with grpc.insecure_channel(server.address) as channel:
+        # Both versions have the same bytes; only the name of the service differs.
+        call = channel.stream_stream(
+            f"/{package}.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        requests = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol="palmfolio.v1.Scorer"),
+            reflection_pb2.ServerReflectionRequest(
+                file_containing_symbol=f"{package}.ServerReflectionRequest"
+            ),
+        ]
+        listed, scorer, itself = call(iter(requests), timeout=10)
+    names = {service.name for service in listed.list_services_response.service}
+    assert names == {
+        "palmfolio.v1.Scorer",
+        "palmfolio.v1.Trainer",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    for response, name in ((scorer, "palmfolio.v1"), (itself, package)):
+        files = [
+            descriptor_pb2.FileDescriptorProto.FromString(file)
+            for file in response.file_descriptor_response.file_descriptor_proto
+        ]
+        assert name in {file.package for file in files}
+        assert {dependency for file in files for dependency in file.dependency} <= {
+            file.name for file in files
+        }
+    (described,) = files
+    request = next(m for m in described.message_type if m.name == "ServerReflectionRequest")
+    types = {field.type_name for field in request.field if field.type_name}
+    assert types == {f".{package}.ExtensionRequest"}
 
 
 def test_a_signal_drains_what_runs(server):

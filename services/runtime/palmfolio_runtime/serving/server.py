@@ -10,13 +10,13 @@ import grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
 
 from palmfolio_runtime.clients.channels import server_options
 from palmfolio_runtime.config import ServerConfig, TlsConfig
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.files import write_text
 from palmfolio_runtime.logs import configure, get_logger
+from palmfolio_runtime.serving import reflection
 from palmfolio_runtime.serving.interceptors import CallInterceptor
 from palmfolio_runtime.serving.metrics import READY, MetricsServer
 
@@ -84,14 +84,8 @@ async def _serve(service: Service, config: ServerConfig) -> None:
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     service.register(server)
-    reflection.enable_server_reflection(
-        [
-            *service.names,
-            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-            reflection.SERVICE_NAME,
-        ],
-        server,
-    )
+    health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable([*service.names, health_name], server)
     await health.set("", _SERVING)
     await health.set(service.names[0], _NOT_SERVING)
     address = _listen(server, config)

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
+from importlib.metadata import distribution
 from pathlib import Path
 
 PROTOS = Path(__file__).resolve().parent
@@ -25,11 +25,11 @@ _IMPORTED = {
 
 def copy_third_party() -> None:
     """Copies the third-party protos from the installed wheel to where `buf.yaml` expects them."""
-    site_packages = Path(sysconfig.get_paths()["purelib"])
+    wheel = distribution("googleapis-common-protos")
     for source, name in _IMPORTED.items():
         copy = THIRD_PARTY / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(site_packages / source, copy)
+        shutil.copyfile(str(wheel.locate_file(source)), copy)
 
 
 def generate(target: Path) -> None:

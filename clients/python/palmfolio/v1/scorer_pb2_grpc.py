@@ -27,8 +27,10 @@ if _version_not_supported:
 
 
 class ScorerStub:
-    """Scores responses. A reward is a function of (prompt, response, reference) alone: the same sample
+    """Scores responses. A reward is a function of (prompt, response, reference) only: the same sample
     gets the same reward in any batch, at any time, for one trait version.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     def __init__(self, channel):
@@ -65,8 +67,10 @@ class ScorerStub:
 
 
 class ScorerServicer:
-    """Scores responses. A reward is a function of (prompt, response, reference) alone: the same sample
+    """Scores responses. A reward is a function of (prompt, response, reference) only: the same sample
     gets the same reward in any batch, at any time, for one trait version.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     def ListTraits(self, request, context):
@@ -87,7 +91,7 @@ class ScorerServicer:
         """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
         rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
         or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
-        The same request tried again goes before those that came later.
+        A refused request that is sent again takes precedence over requests that came later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,9 +99,8 @@ class ScorerServicer:
 
     def ScoreStream(self, request_iterator, context):
         """Scores a stream: items in, rewards out as soon as they are ready, in any order, each under its
-        id. Where the server has no room it reads no further until it has, so that a client which only
-        writes is slowed down, and never refused. The stream fails with INVALID_ARGUMENT for what
-        would fail a `Score`.
+        id. A server that is full stops reading until it has room, so a client that only writes is
+        slowed down and never refused. The stream fails with INVALID_ARGUMENT where `Score` would.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +109,7 @@ class ScorerServicer:
     def Calibrate(self, request, context):
         """Fits a trait's normalisation to samples and stores it: the trait gets a new version, also after
         a restart. Raw rewards do not change. The same samples give the same normalisation, so that a
-        repeated call is harmless. Needs the role `operator`. FAILED_PRECONDITION when the server has
+        repeated call is harmless. FAILED_PRECONDITION when the server has
         no state directory, or when too few samples can be scored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -150,8 +153,10 @@ def add_ScorerServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Scorer:
-    """Scores responses. A reward is a function of (prompt, response, reference) alone: the same sample
+    """Scores responses. A reward is a function of (prompt, response, reference) only: the same sample
     gets the same reward in any batch, at any time, for one trait version.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     @staticmethod

@@ -28,8 +28,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ScorerStub:
-    """Scores responses. A reward is a function of (prompt, response, reference) alone: the same sample
+    """Scores responses. A reward is a function of (prompt, response, reference) only: the same sample
     gets the same reward in any batch, at any time, for one trait version.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     @_typing.overload
@@ -44,25 +46,26 @@ class ScorerStub:
     """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
     rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
     or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
-    The same request tried again goes before those that came later.
+    A refused request that is sent again takes precedence over requests that came later.
     """
     ScoreStream: _grpc.StreamStreamMultiCallable[_scorer_pb2.ScoreStreamRequest, _scorer_pb2.ScoreStreamResponse]
     """Scores a stream: items in, rewards out as soon as they are ready, in any order, each under its
-    id. Where the server has no room it reads no further until it has, so that a client which only
-    writes is slowed down, and never refused. The stream fails with INVALID_ARGUMENT for what
-    would fail a `Score`.
+    id. A server that is full stops reading until it has room, so a client that only writes is
+    slowed down and never refused. The stream fails with INVALID_ARGUMENT where `Score` would.
     """
     Calibrate: _grpc.UnaryUnaryMultiCallable[_scorer_pb2.CalibrateRequest, _scorer_pb2.CalibrateResponse]
     """Fits a trait's normalisation to samples and stores it: the trait gets a new version, also after
     a restart. Raw rewards do not change. The same samples give the same normalisation, so that a
-    repeated call is harmless. Needs the role `operator`. FAILED_PRECONDITION when the server has
+    repeated call is harmless. FAILED_PRECONDITION when the server has
     no state directory, or when too few samples can be scored.
     """
 
 @_typing.type_check_only
 class ScorerAsyncStub(ScorerStub):
-    """Scores responses. A reward is a function of (prompt, response, reference) alone: the same sample
+    """Scores responses. A reward is a function of (prompt, response, reference) only: the same sample
     gets the same reward in any batch, at any time, for one trait version.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -74,24 +77,25 @@ class ScorerAsyncStub(ScorerStub):
     """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
     rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
     or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
-    The same request tried again goes before those that came later.
+    A refused request that is sent again takes precedence over requests that came later.
     """
     ScoreStream: _aio.StreamStreamMultiCallable[_scorer_pb2.ScoreStreamRequest, _scorer_pb2.ScoreStreamResponse]  # type: ignore[assignment]
     """Scores a stream: items in, rewards out as soon as they are ready, in any order, each under its
-    id. Where the server has no room it reads no further until it has, so that a client which only
-    writes is slowed down, and never refused. The stream fails with INVALID_ARGUMENT for what
-    would fail a `Score`.
+    id. A server that is full stops reading until it has room, so a client that only writes is
+    slowed down and never refused. The stream fails with INVALID_ARGUMENT where `Score` would.
     """
     Calibrate: _aio.UnaryUnaryMultiCallable[_scorer_pb2.CalibrateRequest, _scorer_pb2.CalibrateResponse]  # type: ignore[assignment]
     """Fits a trait's normalisation to samples and stores it: the trait gets a new version, also after
     a restart. Raw rewards do not change. The same samples give the same normalisation, so that a
-    repeated call is harmless. Needs the role `operator`. FAILED_PRECONDITION when the server has
+    repeated call is harmless. FAILED_PRECONDITION when the server has
     no state directory, or when too few samples can be scored.
     """
 
 class ScorerServicer(metaclass=_abc_1.ABCMeta):
-    """Scores responses. A reward is a function of (prompt, response, reference) alone: the same sample
+    """Scores responses. A reward is a function of (prompt, response, reference) only: the same sample
     gets the same reward in any batch, at any time, for one trait version.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     @_abc_1.abstractmethod
@@ -119,7 +123,7 @@ class ScorerServicer(metaclass=_abc_1.ABCMeta):
         """Scores a batch. One bad sample never fails its neighbours: it carries its own status and NaN
         rewards. The call as a whole fails with INVALID_ARGUMENT for an unknown trait, an empty batch
         or a batch over `max_samples`, and with RESOURCE_EXHAUSTED (RetryInfo) when the queue is full.
-        The same request tried again goes before those that came later.
+        A refused request that is sent again takes precedence over requests that came later.
         """
 
     @_abc_1.abstractmethod
@@ -129,9 +133,8 @@ class ScorerServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_scorer_pb2.ScoreStreamResponse], _abc.AsyncIterator[_scorer_pb2.ScoreStreamResponse]]:
         """Scores a stream: items in, rewards out as soon as they are ready, in any order, each under its
-        id. Where the server has no room it reads no further until it has, so that a client which only
-        writes is slowed down, and never refused. The stream fails with INVALID_ARGUMENT for what
-        would fail a `Score`.
+        id. A server that is full stops reading until it has room, so a client that only writes is
+        slowed down and never refused. The stream fails with INVALID_ARGUMENT where `Score` would.
         """
 
     @_abc_1.abstractmethod
@@ -142,7 +145,7 @@ class ScorerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scorer_pb2.CalibrateResponse, _abc.Awaitable[_scorer_pb2.CalibrateResponse]]:
         """Fits a trait's normalisation to samples and stores it: the trait gets a new version, also after
         a restart. Raw rewards do not change. The same samples give the same normalisation, so that a
-        repeated call is harmless. Needs the role `operator`. FAILED_PRECONDITION when the server has
+        repeated call is harmless. FAILED_PRECONDITION when the server has
         no state directory, or when too few samples can be scored.
         """
 

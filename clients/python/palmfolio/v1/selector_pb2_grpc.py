@@ -29,6 +29,8 @@ if _version_not_supported:
 
 class SelectorStub:
     """Builds portfolios and routes. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     def __init__(self, channel):
@@ -111,6 +113,8 @@ class SelectorStub:
 
 class SelectorServicer:
     """Builds portfolios and routes. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     def GetServerInfo(self, request, context):
@@ -153,7 +157,8 @@ class SelectorServicer:
 
     def SelectPortfolio(self, request, context):
         """Selects from stored evaluations and certifies; nothing is trained or sampled.
-        FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target.
+        FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target. Can store
+        the portfolio: therefore it needs the role `operator`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -302,6 +307,8 @@ def add_SelectorServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Selector:
     """Builds portfolios and routes. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     @staticmethod

@@ -29,7 +29,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SelectorStub:
-    """Builds portfolios and routes. Also serves `google.longrunning.Operations`."""
+    """Builds portfolios and routes. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -51,7 +54,8 @@ class SelectorStub:
     """What a build would train and what it could guarantee, before anything is spent."""
     SelectPortfolio: _grpc.UnaryUnaryMultiCallable[_selector_pb2.SelectPortfolioRequest, _selector_pb2.SelectPortfolioResponse]
     """Selects from stored evaluations and certifies; nothing is trained or sampled.
-    FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target.
+    FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target. Can store
+    the portfolio: therefore it needs the role `operator`.
     """
     CertifyPortfolio: _grpc.UnaryUnaryMultiCallable[_selector_pb2.CertifyPortfolioRequest, _selector_pb2.CertifyPortfolioResponse]
     """Certifies given members against candidates, at any epsilon and delta."""
@@ -78,7 +82,10 @@ class SelectorStub:
 
 @_typing.type_check_only
 class SelectorAsyncStub(SelectorStub):
-    """Builds portfolios and routes. Also serves `google.longrunning.Operations`."""
+    """Builds portfolios and routes. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_types_pb2.GetServerInfoRequest, _types_pb2.ServerInfo]  # type: ignore[assignment]
@@ -97,7 +104,8 @@ class SelectorAsyncStub(SelectorStub):
     """What a build would train and what it could guarantee, before anything is spent."""
     SelectPortfolio: _aio.UnaryUnaryMultiCallable[_selector_pb2.SelectPortfolioRequest, _selector_pb2.SelectPortfolioResponse]  # type: ignore[assignment]
     """Selects from stored evaluations and certifies; nothing is trained or sampled.
-    FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target.
+    FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target. Can store
+    the portfolio: therefore it needs the role `operator`.
     """
     CertifyPortfolio: _aio.UnaryUnaryMultiCallable[_selector_pb2.CertifyPortfolioRequest, _selector_pb2.CertifyPortfolioResponse]  # type: ignore[assignment]
     """Certifies given members against candidates, at any epsilon and delta."""
@@ -123,7 +131,10 @@ class SelectorAsyncStub(SelectorStub):
     """
 
 class SelectorServicer(metaclass=_abc_1.ABCMeta):
-    """Builds portfolios and routes. Also serves `google.longrunning.Operations`."""
+    """Builds portfolios and routes. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
+    """
 
     @_abc_1.abstractmethod
     def GetServerInfo(
@@ -176,7 +187,8 @@ class SelectorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_selector_pb2.SelectPortfolioResponse, _abc.Awaitable[_selector_pb2.SelectPortfolioResponse]]:
         """Selects from stored evaluations and certifies; nothing is trained or sampled.
-        FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target.
+        FAILED_PRECONDITION (TARGET_INFEASIBLE) when no allowed portfolio meets the target. Can store
+        the portfolio: therefore it needs the role `operator`.
         """
 
     @_abc_1.abstractmethod

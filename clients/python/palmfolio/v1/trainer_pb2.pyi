@@ -456,9 +456,9 @@ class ListPoliciesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most this many; 0 means 100."""
+    """At most this many; 0 means 100, more than 1,000 means 1,000. Not negative."""
     page_token: _builtins.str
-    """From an earlier answer."""
+    """`next_page_token` of an earlier answer, unchanged; empty for the first page."""
     def __init__(
         self,
         *,

@@ -29,6 +29,8 @@ if _version_not_supported:
 
 class TrainerStub:
     """Trains and samples policies. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     def __init__(self, channel):
@@ -76,6 +78,8 @@ class TrainerStub:
 
 class TrainerServicer:
     """Trains and samples policies. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     def GetServerInfo(self, request, context):
@@ -120,7 +124,8 @@ class TrainerServicer:
     def Generate(self, request, context):
         """Samples responses from several policies of one base model. Completions arrive in batches, in
         no promised order; each (policy, prompt, sample) arrives exactly once. The same request gives
-        the same completions on the same device.
+        the same completions on the same device. It changes nothing, but it takes the device for as
+        long as it runs: therefore it needs the role `operator`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,6 +187,8 @@ def add_TrainerServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Trainer:
     """Trains and samples policies. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
     """
 
     @staticmethod

@@ -29,7 +29,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class TrainerStub:
-    """Trains and samples policies. Also serves `google.longrunning.Operations`."""
+    """Trains and samples policies. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -54,7 +57,8 @@ class TrainerStub:
     Generate: _grpc.UnaryStreamMultiCallable[_trainer_pb2.GenerateRequest, _trainer_pb2.GenerateResponse]
     """Samples responses from several policies of one base model. Completions arrive in batches, in
     no promised order; each (policy, prompt, sample) arrives exactly once. The same request gives
-    the same completions on the same device.
+    the same completions on the same device. It changes nothing, but it takes the device for as
+    long as it runs: therefore it needs the role `operator`.
     """
     WatchTraining: _grpc.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingRequest, _trainer_pb2.TrainingEvent]
     """The events of one training operation: those after `after_event` first, then live ones, until
@@ -63,7 +67,10 @@ class TrainerStub:
 
 @_typing.type_check_only
 class TrainerAsyncStub(TrainerStub):
-    """Trains and samples policies. Also serves `google.longrunning.Operations`."""
+    """Trains and samples policies. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_types_pb2.GetServerInfoRequest, _types_pb2.ServerInfo]  # type: ignore[assignment]
@@ -85,7 +92,8 @@ class TrainerAsyncStub(TrainerStub):
     Generate: _aio.UnaryStreamMultiCallable[_trainer_pb2.GenerateRequest, _trainer_pb2.GenerateResponse]  # type: ignore[assignment]
     """Samples responses from several policies of one base model. Completions arrive in batches, in
     no promised order; each (policy, prompt, sample) arrives exactly once. The same request gives
-    the same completions on the same device.
+    the same completions on the same device. It changes nothing, but it takes the device for as
+    long as it runs: therefore it needs the role `operator`.
     """
     WatchTraining: _aio.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingRequest, _trainer_pb2.TrainingEvent]  # type: ignore[assignment]
     """The events of one training operation: those after `after_event` first, then live ones, until
@@ -93,7 +101,10 @@ class TrainerAsyncStub(TrainerStub):
     """
 
 class TrainerServicer(metaclass=_abc_1.ABCMeta):
-    """Trains and samples policies. Also serves `google.longrunning.Operations`."""
+    """Trains and samples policies. Also serves `google.longrunning.Operations`.
+
+    A call marked NO_SIDE_EFFECTS needs the role `reader`, every other call the role `operator`.
+    """
 
     @_abc_1.abstractmethod
     def GetServerInfo(
@@ -149,7 +160,8 @@ class TrainerServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_trainer_pb2.GenerateResponse], _abc.AsyncIterator[_trainer_pb2.GenerateResponse]]:
         """Samples responses from several policies of one base model. Completions arrive in batches, in
         no promised order; each (policy, prompt, sample) arrives exactly once. The same request gives
-        the same completions on the same device.
+        the same completions on the same device. It changes nothing, but it takes the device for as
+        long as it runs: therefore it needs the role `operator`.
         """
 
     @_abc_1.abstractmethod

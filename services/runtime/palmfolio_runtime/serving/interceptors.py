@@ -1,8 +1,6 @@
 """What happens around every call: request ids, tokens and roles, errors, logs."""
 
 import asyncio
-import hashlib
-import hmac
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -16,28 +14,11 @@ from grpc import aio
 from palmfolio_runtime import errors
 from palmfolio_runtime.config import Token
 from palmfolio_runtime.logs import get_logger
+from palmfolio_runtime.serving.authorisation import Access, access_of, authorise
 from palmfolio_runtime.serving.metrics import CALL_SECONDS, CALLS, CALLS_RUNNING
 from palmfolio_runtime.serving.rpc_types import Context, Handler
 
 log = get_logger(__name__)
-
-
-# Served without a token: whoever may reach the port may ask whether the service is alive.
-_OPEN_SERVICES = ("/grpc.health.",)
-# Calls by name that change nothing.
-_READING = (
-    "Get",
-    "List",
-    "Watch",
-    "Wait",
-    "Score",
-    "Route",
-    "Plan",
-    "Certify",
-    "TradeoffCurve",
-    "Check",
-    "ServerReflection",
-)
 
 
 class CallInterceptor(aio.ServerInterceptor):
@@ -60,6 +41,9 @@ class CallInterceptor(aio.ServerInterceptor):
         if handler is None:
             return None
         method = handler_call_details.method
+        if access_of(method) is Access.OPEN:
+            # The libraries' own servicers; health streams by `context.write`, not as a generator.
+            return handler
         metadata = dict(handler_call_details.invocation_metadata or ())
         request_id = str(metadata.get("x-request-id", "")) or uuid.uuid4().hex
         authorization = str(metadata.get("authorization", ""))
@@ -69,7 +53,7 @@ class CallInterceptor(aio.ServerInterceptor):
         async def unary(behaviour: Any, request: Any, context: Context) -> Any:
             call = _Call(method, request_id, context)
             try:
-                self._authorise(method, authorization)
+                authorise(method, authorization, self._tokens)
                 response = await behaviour(request, context)
             except asyncio.CancelledError:
                 call.cancelled()
@@ -84,7 +68,7 @@ class CallInterceptor(aio.ServerInterceptor):
         async def streaming(behaviour: Any, request: Any, context: Context) -> AsyncIterator[Any]:
             call = _Call(method, request_id, context)
             try:
-                self._authorise(method, authorization)
+                authorise(method, authorization, self._tokens)
                 async for response in behaviour(request, context):
                     yield response
             except (asyncio.CancelledError, GeneratorExit):
@@ -96,9 +80,6 @@ class CallInterceptor(aio.ServerInterceptor):
                 call.finished()
 
         codecs = (handler.request_deserializer, handler.response_serializer)
-        # Health and reflection stream through `context.write`, not through a generator.
-        if method.startswith(("/grpc.health.", "/grpc.reflection.")):
-            return handler
         # grpc.aio looks at functions to tell coroutines from generators; it sees through `partial`.
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(partial(unary, handler.unary_unary), *codecs)
@@ -113,20 +94,6 @@ class CallInterceptor(aio.ServerInterceptor):
         return grpc.stream_stream_rpc_method_handler(
             partial(streaming, handler.stream_stream), *codecs
         )
-
-    def _authorise(self, method: str, authorization: str) -> None:
-        if not self._tokens or method.startswith(_OPEN_SERVICES):
-            return
-        scheme, _, presented = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not presented:
-            raise errors.unauthenticated("a token is required: send `authorization: Bearer TOKEN`")
-        hashed = hashlib.sha256(presented.encode()).hexdigest()
-        role = next((t.role for t in self._tokens if hmac.compare_digest(t.sha256, hashed)), None)
-        if role is None:
-            raise errors.unauthenticated("the token is not known to this server")
-        call = method.rsplit("/", 1)[-1]
-        if role != "operator" and not call.startswith(_READING):
-            raise errors.permission_denied(f"{call} needs the role operator; the token's is {role}")
 
 
 class _Call:

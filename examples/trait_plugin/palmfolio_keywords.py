@@ -15,7 +15,7 @@ from palmfolio_scorer.traits.kind import TextTrait, TraitOptions
 
 
 class KeywordsOptions(TraitOptions):
-    """What the trait file may say beside `name`, `kind`, `description` and `normalisation`."""
+    """Keys of the trait file in addition to `name`, `kind`, `description` and `normalisation`."""
 
     words: tuple[str, ...] = Field(min_length=1)
 
@@ -28,7 +28,7 @@ class Keywords(TextTrait[KeywordsOptions]):
     code_version = 1
 
     def reward(self, sample: Sample) -> float:
-        """A function of the sample alone: no state, no clock, no randomness."""
+        """A function of the sample only: no state, no clock, no randomness."""
         if not sample.response.strip():
             # The sample gets this as its status, and no reward; its neighbours are scored.
             raise SampleError("is empty", field="response")

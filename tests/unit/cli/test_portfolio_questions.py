@@ -1,4 +1,4 @@
-"""`palmfolio portfolio plan`, `certify`, `tradeoff` and `export`: what they send and print."""
+"""`palmfolio portfolios plan`, `certify`, `tradeoff` and `export`: what they send and print."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The tree of commands, and what becomes of their errors."""
+"""The tree of commands, and how their errors are shown."""
 
 import sys
 from collections.abc import Sequence
@@ -6,12 +6,20 @@ from typing import Any
 
 import typer
 
-from palmfolio.cli.commands import operations, score, select, traits
-from palmfolio.cli.commands.policies import generate
-from palmfolio.cli.commands.policies import group as policies
-from palmfolio.cli.commands.portfolios import group as portfolio
+from palmfolio.cli.commands import (
+    evaluations,
+    operations,
+    policies,
+    portfolios,
+    prompts,
+    score,
+    select,
+    traits,
+)
+from palmfolio.cli.commands.policies import generate, train
 from palmfolio.cli.commands.portfolios import route
 from palmfolio.cli.commands.services import quickstart, serve, status
+from palmfolio.cli.grammar import Root
 from palmfolio.errors import ConfigurationError, InvalidArgument, PalmfolioError
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
@@ -21,22 +29,27 @@ _UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
     name="palmfolio",
+    cls=Root,
     help="A handful of aligned language models in which every user finds a near-optimal one.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+# In the order in which the help lists them: run services, make a portfolio, use it, look at parts.
 app.command("quickstart")(quickstart.quickstart)
 app.command("serve")(serve.serve)
 app.command("status")(status.status)
-app.add_typer(portfolio.app, name="portfolio")
 app.command("select")(select.select)
 app.command("route")(route.route)
 app.command("score")(score.score)
+app.command("train")(train.train)
 app.command("generate")(generate.generate)
+app.add_typer(portfolios.app, name="portfolios")
+app.add_typer(policies.app, name="policies")
 app.add_typer(traits.app, name="traits")
-app.command("policies")(policies.policies)
+app.add_typer(prompts.app, name="prompts")
+app.add_typer(evaluations.app, name="evaluations")
 app.add_typer(operations.app, name="operations")
 
 

@@ -47,7 +47,7 @@ def client(endpoints: Path | None) -> "Client":
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Where people read: standard output, or standard error for progress beside JSON."""
+    """Where people read: standard output, or standard error while JSON goes to standard output."""
     from rich.console import Console
 
     return Console(stderr=stderr)
@@ -61,3 +61,9 @@ def show(as_json: bool, value: Any, table: Any) -> None:
         print_json(value)
     else:
         console().print(table(value))
+
+
+def show_deleted(as_json: bool, collection: str, name: str) -> None:
+    """Says that a resource is deleted."""
+    full = name if name.startswith(f"{collection}/") else f"{collection}/{name}"
+    show(as_json, {"deleted": full}, lambda value: f"deleted {value['deleted']}")

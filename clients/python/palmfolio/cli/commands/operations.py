@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from palmfolio.cli import options
+from palmfolio.cli.grammar import Noun
 from palmfolio.errors import NotFound
 
 if TYPE_CHECKING:
     from palmfolio import Client
 
-app = typer.Typer(help="Trainings and builds that run or ran.", no_args_is_help=True)
+app = typer.Typer(cls=Noun, help="List, show and cancel trainings and builds.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="`operations/ID`, or the id.")]
 

@@ -1,4 +1,4 @@
-"""`palmfolio traits`: what the scorer scores, what a version is made of, and calibration."""
+"""`palmfolio traits`: the scorer's traits, their versions and their calibration."""
 
 import enum
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palmfolio.cli import options
+from palmfolio.cli.grammar import Noun
 
 if TYPE_CHECKING:
     from palmfolio import Client, Sample, Trait
     from palmfolio.cli.files.calibration_summary import Comparison
 
-app = typer.Typer(help="List, explain and calibrate the scorer's traits.")
+app = typer.Typer(cls=Noun, help="List, explain and calibrate the scorer's traits.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A trait's name.")]
 
@@ -23,15 +24,6 @@ class Method(enum.StrEnum):
     MINMAX = "minmax"
     QUANTILE = "quantile"
     SIGMOID = "sigmoid"
-
-
-@app.callback(invoke_without_command=True)
-def traits(
-    context: typer.Context, endpoints: options.Endpoints = None, as_json: options.Json = False
-) -> None:
-    """List, explain and calibrate the scorer's traits. Alone, it lists them."""
-    if context.invoked_subcommand is None:
-        list_traits(endpoints, as_json)
 
 
 @app.command("list")
@@ -122,5 +114,5 @@ def _trait(client: "Client", name: str) -> "Trait":
     served = {trait.name: trait for trait in client.scorer.list_traits()}
     if wanted not in served:
         known = ", ".join(served) or "none"
-        raise typer.BadParameter(f"{wanted!r} is no trait of this scorer; it has {known}")
+        raise typer.BadParameter(f"unknown trait {wanted!r}; known: {known}")
     return served[wanted]

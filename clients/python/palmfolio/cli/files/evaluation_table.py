@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from palmfolio.errors import ConfigurationError
+from palmfolio.types import ImportedEvaluation
 
 _POLICY, _PROMPT, _SAMPLE = "policy", "prompt", "sample"
+_MAX_SAMPLE = 1023
 
 Values = tuple[float, ...]
 
@@ -18,7 +20,7 @@ class Table:
     """Evaluations of n policies on d traits.
 
     Attributes:
-        policies: n names, in the order in which they first come.
+        policies: n names, in the order of their first rows.
         traits: d names, in the order of the columns.
         values: n rows of d values in [0, 1].
         rewards: by policy, then prompt: d rewards in [0, 1], the same N prompts for every policy.
@@ -41,14 +43,46 @@ class _Row:
 
 
 def read_table(path: Path) -> Table:
-    """Reads a file with the columns `policy`, optionally `prompt` and `sample`, and the traits.
+    """Reads evaluations to select from.
 
-    With a `prompt` column every policy needs the same prompts; several responses to one prompt are
-    told apart by a `sample` column, and averaged.
+    The columns are `policy`, optionally `prompt` and `sample`, and the traits. With a `prompt`
+    column every policy needs the same prompts. Several responses to one prompt are told apart by a
+    `sample` column, and averaged.
 
     Raises:
         ConfigurationError: the file cannot be read or used; the message names the row and column.
     """
+    header, rows = _read(path)
+    traits = _traits(header)
+    return _by_prompt(path, traits, rows) if _PROMPT in header else _by_policy(traits, rows)
+
+
+def read_evaluations(path: Path) -> tuple[tuple[str, ...], list[ImportedEvaluation]]:
+    """Reads evaluations to store: the traits, and one evaluation per row.
+
+    The columns are those of `read_table`; here policies may have different prompts.
+
+    Raises:
+        ConfigurationError: the file cannot be read or used; the message names the row and column.
+    """
+    header, rows = _read(path)
+    found = [
+        ImportedEvaluation(row.policy, row.values, row.prompt or None, _sample(row)) for row in rows
+    ]
+    return _traits(header), found
+
+
+def _sample(row: _Row) -> int:
+    text = row.sample.strip() or "0"
+    if not (text.isascii() and text.isdigit() and int(text) <= _MAX_SAMPLE):
+        raise ConfigurationError(
+            f"{row.where}: column sample is {text!r}; number the responses to a prompt from 0 to "
+            f"{_MAX_SAMPLE:,}"
+        )
+    return int(text)
+
+
+def _read(path: Path) -> tuple[list[str], list[_Row]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -65,8 +99,11 @@ def read_table(path: Path) -> Table:
         ) from error
     if not rows:
         raise ConfigurationError(f"{path} holds no evaluations; write one row per policy")
-    traits = tuple(name for name in header if name not in _keys(header))
-    return _by_prompt(path, traits, rows) if _PROMPT in header else _by_policy(traits, rows)
+    return header, rows
+
+
+def _traits(header: list[str]) -> tuple[str, ...]:
+    return tuple(name for name in header if name not in _keys(header))
 
 
 def _keys(header: Iterable[str]) -> tuple[str, ...]:
@@ -96,6 +133,7 @@ def _header(path: Path, cells: list[str]) -> list[str]:
 
 
 def _rows(path: Path, header: list[str], reader: Iterator[list[str]]) -> Iterator[_Row]:
+    traits = _traits(header)
     for number, cells in enumerate(reader, 2):
         if not any(cell.strip() for cell in cells):
             continue
@@ -109,7 +147,6 @@ def _rows(path: Path, header: list[str], reader: Iterator[list[str]]) -> Iterato
         policy = entry[_POLICY].strip()
         if not policy:
             raise ConfigurationError(f"{where}: column policy is empty; name the policy")
-        traits = [name for name in header if name not in _keys(header)]
         yield _Row(
             where=where,
             policy=policy,

@@ -155,8 +155,37 @@ def traits(items: Iterable[types.Trait]) -> Table:
     return grid
 
 
+def evaluations(items: Iterable[types.Evaluation]) -> Table:
+    """Stored rewards, one response and trait a row."""
+    grid = new_table("policy", "prompt", "sample", "trait", "version", "source")
+    grid.add_column("reward", justify="right")
+    for item in items:
+        reward = Text(item.failure, "red") if item.failure else Text(f"{item.normalised:.3f}")
+        grid.add_row(
+            item.policy.removeprefix("policies/"),
+            Text(" ".join(item.prompt.split())[:60]),
+            str(item.sample),
+            item.trait,
+            item.trait_version[:12],
+            item.source or "builds",
+            reward,
+        )
+    return grid
+
+
+def evaluation_import(found: types.EvaluationImport) -> Table:
+    """What an import stored."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    grid.add_row("rows", f"{found.rows:,}")
+    grid.add_row("policies", f"{found.policies:,}")
+    grid.add_row("prompt set", found.prompt_set or "none: the rows have no prompts")
+    return grid
+
+
 def rewards(samples: Sequence[types.Sample], scored: types.Rewards) -> Table:
-    """One sample a row: its normalised reward per trait, the raw reward beside it."""
+    """One sample a row: its normalised reward per trait, followed by the raw reward."""
     grid = new_table("response")
     for trait in scored.traits:
         grid.add_column(trait, justify="right")

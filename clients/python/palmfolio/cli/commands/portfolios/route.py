@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from palmfolio.cli import options
-from palmfolio.cli.weights import parse_weights
+from palmfolio.cli.pairs import parse_weights
 
 
 def route(

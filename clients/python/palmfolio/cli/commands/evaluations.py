@@ -1,0 +1,78 @@
+"""`palmfolio evaluations`: stored rewards."""
+
+import itertools
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from palmfolio.cli import options
+from palmfolio.cli.grammar import Noun
+from palmfolio.cli.pairs import parse_versions
+
+app = typer.Typer(cls=Noun, help="List stored evaluations, and import others.")
+
+
+@app.command("list")
+def list_evaluations(
+    policy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this policy.", show_default=False)
+    ] = None,
+    trait: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only this trait.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only imports from this source.", show_default=False),
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Rewards at most.")] = 100,
+    endpoints: options.Endpoints = None,
+    as_json: options.Json = False,
+) -> None:
+    """List stored rewards, one response and trait a row."""
+    with options.client(endpoints) as client:
+        rows = client.selector.list_evaluations(policy=policy, trait=trait, source=source)
+        found = list(itertools.islice(rows, limit + 1))
+    if len(found) > limit:
+        typer.echo(f"note: only the first {limit} are shown; see --limit", err=True)
+    from palmfolio.cli.render import tables
+
+    options.show(as_json, found[:limit], tables.evaluations)
+
+
+@app.command("import")
+def import_evaluations(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EVALUATIONS.csv",
+            help="A column `policy`, optionally `prompt` and `sample`, and one column per trait "
+            "with values in [0, 1]; as `palmfolio select` takes it.",
+        ),
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Where they come from: a-z, 0-9 and `-`. Rewards of different sources never mix.",
+        ),
+    ],
+    trait_versions: Annotated[
+        str,
+        typer.Option(
+            metavar="TRAIT=VERSION,…", help="Versions of the traits. Default: `imported`."
+        ),
+    ] = "",
+    endpoints: options.Endpoints = None,
+    as_json: options.Json = False,
+) -> None:
+    """Store rewards that were measured elsewhere, to select portfolios from."""
+    from palmfolio.cli.files.evaluation_table import read_evaluations
+
+    versions = parse_versions(trait_versions)
+    traits, rows = read_evaluations(file)
+    with options.client(endpoints) as client:
+        found = client.selector.import_evaluations(source, traits, rows, trait_versions=versions)
+    from palmfolio.cli.render import tables
+
+    options.show(as_json, found, tables.evaluation_import)

@@ -33,7 +33,8 @@ from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
 from palmfolio_scorer.engine import Engine, EngineSettings
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.catalogue.trait_set import TraitSet, TraitSpec
+from palmfolio_scorer.traits.catalogue.spec import TraitSpec
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 
 HERE = Path(__file__).parent
 TRAIT = {

@@ -13,7 +13,8 @@ from palmfolio_scorer.engine import Engine, EngineSettings
 from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import LoadedModel, ModelStore
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait, TraitSpec
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
+from palmfolio_scorer.traits.catalogue.spec import TraitSpec
 from palmfolio_scorer.traits.kind import ModelTrait
 
 

@@ -13,8 +13,8 @@ from palmfolio_scorer.service import ScorerService
 
 
 def main() -> int:
-    """Runs the scorer until it is told to stop; 2 when the configuration is wrong."""
-    wait_passively()
+    """Runs the scorer until it is stopped; returns 2 when the configuration is wrong."""
+    wait_passively()  # must come before torch is imported
     parser = argparse.ArgumentParser(prog="palmfolio_scorer", description="The palmfolio scorer.")
     parser.add_argument("--config", type=Path, help="a YAML file; see ScorerConfig")
     arguments = parser.parse_args()

@@ -1,18 +1,24 @@
-"""What is scored, and what stands in a reward's place when it cannot be computed."""
+"""A sample to score, and the failure that replaces a reward that cannot be computed."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 FailureCode = Literal["INVALID_ARGUMENT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"]
-"""INVALID_ARGUMENT: the sample is at fault. UNAVAILABLE: the trait could not be loaded.
-DEADLINE_EXCEEDED: too late. INTERNAL: the trait failed or its reward is not finite."""
+"""INVALID_ARGUMENT: the sample is at fault. UNAVAILABLE: the trait could not be loaded, or the
+scorer is shutting down. DEADLINE_EXCEEDED: too late. INTERNAL: the trait failed, or its reward is
+not finite."""
 
 TEXT_FIELDS = ("prompt", "response", "reference")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One response to score. A reward is a function of these three texts alone."""
+    """One response to score. A reward is a function of these three texts only.
+
+    Example:
+        >>> Sample("How do I bake bread?", "Knead, wait, bake.").reference
+        ''
+    """
 
     prompt: str
     response: str
@@ -26,11 +32,20 @@ class SampleFailure:
     code: FailureCode
     message: str
     field: str = ""
-    """`prompt`, `response` or `reference` where one of them is at fault."""
+    """`prompt`, `response` or `reference` if one of them is at fault."""
 
 
 class SampleError(Exception):
-    """Raised by a trait that cannot score one sample; its neighbours are scored."""
+    """Raise it in a trait that cannot score one sample; the other samples are scored.
+
+    The message goes to the client; it is a sentence about `field`, which comes before it.
+
+    Example:
+        >>> raise SampleError("is empty", field="response")
+        Traceback (most recent call last):
+        ...
+        palmfolio_scorer.samples.SampleError: is empty
+    """
 
     def __init__(
         self, message: str, *, code: FailureCode = "INVALID_ARGUMENT", field: str = ""
@@ -40,9 +55,9 @@ class SampleError(Exception):
 
 
 def check_text(sample: Sample, max_characters: int) -> SampleFailure | None:
-    """Returns why a sample's texts cannot be scored by any trait, or None.
+    """Why no trait can score a sample's texts, or None if they are valid.
 
-    Texts are at most `max_characters` long and hold no lone surrogate (they have no UTF-8).
+    A text has at most `max_characters`, and no lone surrogates: those cannot be written as UTF-8.
     """
     for field in TEXT_FIELDS:
         text = getattr(sample, field)

@@ -215,7 +215,7 @@ def test_traits_that_fail_to_load_say_why_and_leave_the_rest_working(tmp_path: P
     ("text", "message"),
     [
         ("traits: []", "at least one trait"),
-        ("traits: [{name: a, kind: b, normalisation: {kind: identity}}]", "none of"),
+        ("traits: [{name: a, kind: b, normalisation: {kind: identity}}]", "unknown kind"),
         ("traits_file: nowhere.yaml", "nowhere.yaml"),
         ("colour: red", "colour"),
     ],

@@ -1,4 +1,4 @@
-"""From raw rewards to [0, 1]: explicit, versioned, monotonic functions."""
+"""Normalisations: explicit, versioned, monotonic functions from raw rewards to [0, 1]."""
 
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, ClassVar, Literal
@@ -24,19 +24,22 @@ class _Normalisation(BaseModel, ABC):
 
     @abstractmethod
     def describe(self) -> str:
-        """For people, for example `minmax(0, 200)`."""
+        """A text for people, for example `minmax(0, 200)`."""
 
     def falls(self) -> bool:
         """Whether a higher raw reward gives a lower normalised one."""
         return False
 
     def identity(self) -> dict[str, Any]:
-        """What determines the normalised rewards: part of a trait's version."""
+        """Everything that determines the normalised rewards: part of a trait's version."""
         return {**self.model_dump(mode="json"), "code_version": self.code_version}
 
 
 class Identity(_Normalisation):
-    """For raw rewards that already lie in [0, 1]; what lies outside is clipped."""
+    """For raw rewards that already lie in [0, 1]; others are clipped.
+
+    Example: `normalisation: {kind: identity}`
+    """
 
     kind: Literal["identity"] = "identity"
 
@@ -44,12 +47,19 @@ class Identity(_Normalisation):
         return raw
 
     def describe(self) -> str:
-        """For people."""
+        """A text for people."""
         return "identity"
 
 
 class MinMax(_Normalisation):
-    """Linear from `low` (0) to `high` (1), clipped; `low` above `high` turns the sign."""
+    """Linear from `low` (becomes 0) to `high` (becomes 1), clipped.
+
+    If `low` is above `high`, less is better.
+
+    Example:
+        >>> MinMax(low=200, high=0).apply(np.array([0.0, 50.0, 300.0]))
+        array([1.  , 0.75, 0.  ])
+    """
 
     kind: Literal["minmax"] = "minmax"
     low: FiniteFloat
@@ -69,12 +79,17 @@ class MinMax(_Normalisation):
         return self.low > self.high
 
     def describe(self) -> str:
-        """For people."""
+        """A text for people."""
         return f"minmax({self.low:g}, {self.high:g})"
 
 
 class Sigmoid(_Normalisation):
-    """1 / (1 + exp(-(raw - centre) / scale)); a negative scale turns the sign."""
+    """1 / (1 + exp(-(raw - centre) / scale)). If the scale is negative, less is better.
+
+    Example:
+        >>> Sigmoid(centre=2.0).apply(np.array([2.0]))
+        array([0.5])
+    """
 
     kind: Literal["sigmoid"] = "sigmoid"
     centre: FiniteFloat = 0.0
@@ -87,7 +102,7 @@ class Sigmoid(_Normalisation):
         return self
 
     def _apply(self, raw: FloatArray) -> FloatArray:
-        # tanh does not overflow where exp would.
+        # This form does not overflow, as exp would.
         return 0.5 * (1.0 + np.tanh((raw - self.centre) / (2.0 * self.scale)))
 
     def falls(self) -> bool:
@@ -95,7 +110,7 @@ class Sigmoid(_Normalisation):
         return self.scale < 0
 
     def describe(self) -> str:
-        """For people."""
+        """A text for people."""
         return f"sigmoid({self.centre:g}, {self.scale:g})"
 
 
@@ -103,7 +118,11 @@ class Quantile(_Normalisation):
     """The distribution function of a reference sample, linear between its knots.
 
     `knots` are raw rewards, strictly increasing; `levels` their normalised values in [0, 1],
-    rising, or falling where less is better. Beyond the end knots the end levels hold.
+    rising, or falling where less is better. Beyond the outer knots the outer levels hold.
+
+    Example:
+        >>> Quantile(knots=(0, 10), levels=(0, 1)).apply(np.array([5.0, 20.0]))
+        array([0.5, 1. ])
     """
 
     kind: Literal["quantile"] = "quantile"
@@ -117,7 +136,7 @@ class Quantile(_Normalisation):
         steps = np.diff(self.levels)
         if np.any(np.diff(self.knots) <= 0) or (np.any(steps < 0) and np.any(steps > 0)):
             raise ValueError(
-                "knots must be strictly increasing, and levels rise or fall throughout"
+                "knots must be strictly increasing; levels must only rise, or only fall"
             )
         return self
 
@@ -129,7 +148,7 @@ class Quantile(_Normalisation):
         return self.levels[0] > self.levels[-1]
 
     def describe(self) -> str:
-        """For people."""
+        """A text for people."""
         return f"quantile({len(self.knots)} knots, {self.knots[0]:g} to {self.knots[-1]:g})"
 
 

@@ -1,4 +1,4 @@
-"""`Calibrate`: scores the samples, fits, stores."""
+"""`Calibrate`: scores the samples, fits a normalisation to their raw rewards, stores it."""
 
 import asyncio
 
@@ -9,22 +9,22 @@ from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import already_exists, failed_precondition, invalid_argument
 from palmfolio_runtime.names import check_request_id
 from palmfolio_scorer.calibration.fitting import FITS, MIN_SAMPLES, CalibrationError
-from palmfolio_scorer.lifecycle.scorer_runtime import Scoring
+from palmfolio_scorer.lifecycle.scorer_runtime import ScorerRuntime
+from palmfolio_scorer.protocol.lenient_decoding import samples_of
 from palmfolio_scorer.protocol.replies import trait_message
-from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 
 _METHODS = scorer_pb2.CalibrationMethod
 
 
 async def calibrate(
-    scoring: Scoring, served: ServedTrait, request: scorer_pb2.CalibrateRequest
+    runtime: ScorerRuntime, served: ServedTrait, request: scorer_pb2.CalibrateRequest
 ) -> scorer_pb2.CalibrateResponse:
     """Fits the trait's normalisation to the request's samples.
 
     Raises:
-        ServiceError: a field is wrong, the request id was used for another body, the trait cannot
-            be scored, too few samples can, or nothing can be stored.
+        ServiceError: a field is wrong, the request id was used with another body, the trait
+            cannot be scored, too few samples can be scored, or there is no `state_dir`.
         QueueFullError: there is no room now.
     """
     method = _METHODS.Name(request.method).removeprefix("CALIBRATION_METHOD_")
@@ -34,13 +34,13 @@ async def calibrate(
         raise invalid_argument(("tail", f"{request.tail:g} is not in [0, 0.5)"))
     body = _body_digest(request)
     if not request.validate_only:
-        _check_repeatable(scoring, request.request_id, body)
+        _check_repeatable(runtime, request.request_id, body)
     if served.failure:
         raise failed_precondition(
             errors_pb2.ERROR_REASON_RESOURCE_NOT_READY, f"{served.name}: {served.failure}"
         )
-    samples = [Sample(s.prompt, s.response, s.reference) for s in request.samples]
-    table = await scoring.engine.score(samples, [served])
+    samples = samples_of(request.samples)
+    table = await runtime.engine.score(samples, [served])
     raw = table.raw[~np.isnan(table.raw[:, 0]), 0]
     if len(raw) < MIN_SAMPLES:
         causes = {failure.message for failure in table.failures.values()}
@@ -53,16 +53,16 @@ async def calibrate(
         fitted = FITS[method](raw, falls=served.normalisation.falls(), tail=request.tail)
     except CalibrationError as error:
         raise invalid_argument(("samples", str(error))) from error
-    previous = served.version
+    previous = served.version  # `recalibrate` below changes it
     reply = trait_message(served)
     reply.version = served.version_with(fitted)
     reply.normalisation = fitted.describe()
-    if not request.validate_only and scoring.calibrations is not None:
+    if not request.validate_only and runtime.calibrations is not None:
         await asyncio.to_thread(
-            scoring.calibrations.save,
+            runtime.calibrations.save,
             *(served.name, served.raw_identity, fitted, request.request_id, body),
         )
-        scoring.recalibrate()
+        runtime.recalibrate()
     return scorer_pb2.CalibrateResponse(
         trait=reply,
         previous_version=previous,
@@ -71,13 +71,13 @@ async def calibrate(
     )
 
 
-def _check_repeatable(scoring: Scoring, request_id: str, body: str) -> None:
-    if scoring.calibrations is None:
+def _check_repeatable(runtime: ScorerRuntime, request_id: str, body: str) -> None:
+    if runtime.calibrations is None:
         raise failed_precondition(
             errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
             "the scorer has no `state_dir` to keep calibrations in: set it in its configuration",
         )
-    known = scoring.calibrations.request(check_request_id(request_id))
+    known = runtime.calibrations.request(check_request_id(request_id))
     if known is not None and known != body:
         raise already_exists(
             f"requests/{request_id}",

@@ -1,4 +1,4 @@
-"""`ScoreStream`: many messages at work at once, as many as there is room for."""
+"""`ScoreStream`: many messages at work at the same time, as many as the window allows."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,24 +18,24 @@ async def pipelined(
 ) -> AsyncIterator[Answer]:
     """Answers calls as they come, in the order in which they finish.
 
-    No further call is read while `window` samples are at work or unread by the client, so that a
-    client that is faster than the server, or does not read, is slowed down by HTTP/2.
+    No further call is read while `window` samples are at work or unread by the client. So HTTP/2
+    slows down a client that is faster than the server, or that does not read its answers.
 
     Args:
-        calls: what the client sends.
-        answer: scores one call; a `QueueFullError` is waited out.
-        window: samples at work at most; one call alone may exceed it.
-        abandon: told of each call that nobody waits for any more.
+        calls: the client's messages.
+        answer: scores one call; after a `QueueFullError` it is called again.
+        window: samples at work at most; a single call may exceed it.
+        abandon: called with each call that nobody waits for any more.
 
     Raises:
-        Exception: what `answer` raises ends the stream.
+        Exception: an exception of `answer` ends the stream.
     """
-    places = _Places(window)
+    at_work = _Window(window)
     answers: asyncio.Queue[tuple[Answer, int] | Exception | None] = asyncio.Queue()
 
     async def work(call: ScoreCall) -> None:
         try:
-            answers.put_nowait((await _patiently(answer, call), len(call.samples)))
+            answers.put_nowait((await _until_admitted(answer, call), len(call.samples)))
         except Exception as error:
             answers.put_nowait(error)
         except asyncio.CancelledError:
@@ -46,25 +46,28 @@ async def pipelined(
         async with asyncio.TaskGroup() as group:
             try:
                 async for call in calls:
-                    await places.take(len(call.samples))
+                    await at_work.add(len(call.samples))
                     group.create_task(work(call))
             except Exception as error:
                 answers.put_nowait(error)
         answers.put_nowait(None)
 
-    reading = asyncio.create_task(read())
+    reader = asyncio.create_task(read())
     try:
         while (result := await answers.get()) is not None:
             if isinstance(result, Exception):
                 raise result
             yield result[0]
-            places.give_back(result[1])
+            # After the `yield`: by now the client has taken the answer, or its buffer has room.
+            at_work.remove(result[1])
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
 
 
-async def _patiently(answer: Callable[[ScoreCall], Awaitable[Answer]], call: ScoreCall) -> Answer:
+async def _until_admitted(
+    answer: Callable[[ScoreCall], Awaitable[Answer]], call: ScoreCall
+) -> Answer:
     while True:
         try:
             return await answer(call)
@@ -72,20 +75,20 @@ async def _patiently(answer: Callable[[ScoreCall], Awaitable[Answer]], call: Sco
             await asyncio.sleep(error.retry_after_seconds)
 
 
-class _Places:
-    """Counts the samples at work."""
+class _Window:
+    """Counts the samples at work, and waits while there are too many."""
 
-    def __init__(self, window: int) -> None:
-        self._window = window
-        self._taken = 0
-        self._freed = asyncio.Event()
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._samples = 0
+        self._removed = asyncio.Event()
 
-    async def take(self, count: int) -> None:
-        while self._taken and self._taken + count > self._window:
-            self._freed.clear()
-            await self._freed.wait()
-        self._taken += count
+    async def add(self, samples: int) -> None:
+        while self._samples and self._samples + samples > self._size:
+            self._removed.clear()
+            await self._removed.wait()
+        self._samples += samples
 
-    def give_back(self, count: int) -> None:
-        self._taken -= count
-        self._freed.set()
+    def remove(self, samples: int) -> None:
+        self._samples -= samples
+        self._removed.set()

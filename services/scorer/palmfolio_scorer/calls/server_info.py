@@ -1,28 +1,17 @@
-"""What the scorer says of itself."""
+"""`GetServerInfo`: limits, versions, devices and readiness."""
 
-from collections.abc import Sequence
 from importlib.metadata import version
 
 from palmfolio.v1 import types_pb2
-from palmfolio_scorer.config import ScorerConfig
 from palmfolio_scorer.lifecycle.memory import device_memory, resident_bytes
-from palmfolio_scorer.lifecycle.trait_lease import Serving
-from palmfolio_scorer.models.store import LoadedModel
+from palmfolio_scorer.lifecycle.scorer_runtime import ScorerRuntime
 
 
-def server_info(
-    config: ScorerConfig, sets: Sequence[Serving], not_ready: Sequence[str], reload_failure: str
-) -> types_pb2.ServerInfo:
-    """What `GetServerInfo` answers.
-
-    Args:
-        config: the configuration.
-        sets: the traits that are served, then older ones that requests still use.
-        not_ready: why not all work can be done.
-        reload_failure: why the last reload was refused.
-    """
-    loaded = {id(held.model): held for serving in sets for held in serving.models}
-    devices = sorted({held.model.device for held in loaded.values()})
+def server_info(runtime: ScorerRuntime) -> types_pb2.ServerInfo:
+    """The scorer as it is now, models of older traits that requests still use included."""
+    config, leases, not_ready = runtime.config, runtime.leases, runtime.not_ready()
+    loaded = {id(each.model): each for lease in leases for each in lease.models}
+    devices = sorted({each.model.device for each in loaded.values()})
     return types_pb2.ServerInfo(
         service="scorer",
         version=version("palmfolio"),
@@ -33,19 +22,18 @@ def server_info(
             "max_queued_characters": config.engine.max_queued_characters,
         },
         devices=devices,
-        loaded_models=[_model(held, sets[0]) for held in loaded.values()],
+        loaded_models=[
+            types_pb2.LoadedModel(
+                source=each.options.model,
+                revision=each.model.revision,
+                device=each.model.device,
+                dtype=each.model.dtype,
+                parameter_bytes=each.model.memory_bytes(),
+                traits=leases[0].traits_using(each.model),
+            )
+            for each in loaded.values()
+        ],
         device_memory=device_memory(devices),
         resident_bytes=resident_bytes(),
-        reload_failure=reload_failure,
-    )
-
-
-def _model(held: LoadedModel, serving: Serving) -> types_pb2.LoadedModel:
-    return types_pb2.LoadedModel(
-        source=held.options.model,
-        revision=held.model.revision,
-        device=held.model.device,
-        dtype=held.model.dtype,
-        parameter_bytes=held.model.memory_bytes(),
-        traits=serving.users(held.model),
+        reload_failure=runtime.reload_failure,
     )

@@ -1,4 +1,4 @@
-"""The gRPC surface of the scorer."""
+"""The scorer's gRPC servicer: checks requests, calls the engine, answers with messages."""
 
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,32 +14,34 @@ from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_scorer.calibration.fitting import MIN_SAMPLES
 from palmfolio_scorer.calls.calibration import calibrate
 from palmfolio_scorer.calls.score_stream import pipelined
+from palmfolio_scorer.calls.server_info import server_info
 from palmfolio_scorer.engine.admission import QueueFullError
 from palmfolio_scorer.lifecycle.metrics import count_samples
-from palmfolio_scorer.lifecycle.scorer_runtime import Scoring
+from palmfolio_scorer.lifecycle.scorer_runtime import ScorerRuntime
 from palmfolio_scorer.protocol.lenient_decoding import (
     ScoreCall,
     read_score_request,
     read_stream_request,
 )
 from palmfolio_scorer.protocol.replies import reward_matrix, trait_message
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait, TraitSet
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 
 _LISTING = Listing("traits", int)
 
 
 class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
-    """Checks requests, hands them to the engine, and puts its answers into messages."""
+    """The calls of `palmfolio.v1.Scorer`."""
 
-    def __init__(self, scoring: Scoring) -> None:
-        self._scoring = scoring
+    def __init__(self, runtime: ScorerRuntime) -> None:
+        self._runtime = runtime
 
     async def ListTraits(
         self, request: scorer_pb2.ListTraitsRequest, context: Context
     ) -> scorer_pb2.ListTraitsResponse:
         """The traits, a page at a time."""
         page = _LISTING.page(request.page_size, request.page_token)
-        served = list(enumerate(self._scoring.traits))
+        served = list(enumerate(self._runtime.traits))
         if page.after is not None:
             served = [(position, trait) for position, trait in served if (position,) > page.after]
         rows, token = page.cut(served, lambda row: (row[0],))
@@ -51,15 +53,15 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
         self, request: types_pb2.GetServerInfoRequest, context: Context
     ) -> types_pb2.ServerInfo:
         """Limits, versions, devices and readiness."""
-        return self._scoring.info()
+        return server_info(self._runtime)
 
-    # `register` sets how the requests of `Score` and `ScoreStream` are read.
+    # `Score` and `ScoreStream` get a `ScoreCall`: `register` sets the function that reads it.
     async def Score(  # type: ignore[override]
         self, request: ScoreCall, context: Context
     ) -> scorer_pb2.ScoreResponse:
-        """Scores a batch; a bad sample carries its own status."""
+        """Scores a batch; a bad sample has its own status and does not fail the others."""
         self._check_size("samples", len(request.samples))
-        with self._scoring.hold() as known:
+        with self._runtime.hold() as known:
             traits = _requested(known, request.traits)
             self._check_ready()
             try:
@@ -71,10 +73,10 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
     async def ScoreStream(  # type: ignore[override]
         self, requests: AsyncIterator[ScoreCall], context: Context
     ) -> AsyncIterator[scorer_pb2.ScoreStreamResponse]:
-        """Scores a stream; waits for room where `Score` would refuse."""
+        """Scores a stream; where `Score` would refuse, it waits until there is room."""
         self._check_ready()
         traits: list[ServedTrait] = []
-        with self._scoring.hold() as known:
+        with self._runtime.hold() as known:
 
             async def answer(call: ScoreCall) -> scorer_pb2.ScoreStreamResponse:
                 self._check_size("items", len(call.samples))
@@ -84,9 +86,9 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
                 return scorer_pb2.ScoreStreamResponse(ids=call.ids, rewards=rewards)
 
             def abandon(call: ScoreCall) -> None:
-                self._scoring.engine.admission.leave(call.digest)
+                self._runtime.engine.admission.leave(call.digest)
 
-            window = self._scoring.config.stream_window
+            window = self._runtime.config.stream_window
             async for response in pipelined(requests, answer, window, abandon):
                 yield response
 
@@ -95,11 +97,11 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
     ) -> scorer_pb2.CalibrateResponse:
         """Fits a trait's normalisation to samples."""
         self._check_size("samples", len(request.samples), least=MIN_SAMPLES)
-        with self._scoring.hold() as known:
+        with self._runtime.hold() as known:
             served = _trait(known, request.trait, "trait")
             self._check_ready()
             try:
-                return await calibrate(self._scoring, served, request)
+                return await calibrate(self._runtime, served, request)
             except QueueFullError as error:
                 raise resource_exhausted(str(error), error.retry_after_seconds) from error
 
@@ -108,18 +110,18 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
     ) -> types_pb2.RewardMatrix:
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        engine = self._scoring.engine
+        engine = self._runtime.engine
         table = await engine.score(call.samples, traits, deadline, call.unreadable, call.digest)
         count_samples(table, traits)
         return reward_matrix(table, traits)
 
     def _check_size(self, field: str, count: int, least: int = 1) -> None:
-        limit = self._scoring.config.limits.max_samples
+        limit = self._runtime.config.limits.max_samples
         if not least <= count <= limit:
             raise invalid_argument((field, f"has {count} samples; {least} to {limit} are allowed"))
 
     def _check_ready(self) -> None:
-        if not self._scoring.started:
+        if not self._runtime.started:
             raise ServiceError(
                 grpc.StatusCode.UNAVAILABLE,
                 errors_pb2.ERROR_REASON_SERVER_NOT_READY,
@@ -127,9 +129,13 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
             )
 
 
-def register(scoring: Scoring, server: aio.Server) -> None:
-    """Adds the servicer; samples are read by `codec`."""
-    servicer = ScorerServicer(scoring)
+def register(runtime: ScorerRuntime, server: aio.Server) -> None:
+    """Adds the servicer to a server.
+
+    `Score` and `ScoreStream` get handlers of their own, because the generated ones refuse a whole
+    message for the bad UTF-8 of one sample. They are added first: gRPC takes the first match.
+    """
+    servicer = ScorerServicer(runtime)
     handlers = {
         "Score": grpc.unary_unary_rpc_method_handler(
             servicer.Score,
@@ -155,7 +161,7 @@ def _trait(known: TraitSet, name: str, field: str) -> ServedTrait:
 
 
 def _requested(known: TraitSet, names: Sequence[str]) -> list[ServedTrait]:
-    """The traits a request names; every trait when it names none."""
+    """The traits that a request names, or all traits when it names none."""
     if not names:
         return list(known)
     traits: list[ServedTrait] = []
@@ -174,4 +180,4 @@ def _requested(known: TraitSet, names: Sequence[str]) -> list[ServedTrait]:
 
 
 def _unknown(known: TraitSet, name: str) -> str:
-    return f"{name!r} is no trait of this scorer: {', '.join(known.names())}"
+    return f"unknown trait {name!r}; known: {', '.join(known.names())}"

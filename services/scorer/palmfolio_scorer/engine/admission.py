@@ -1,4 +1,4 @@
-"""Bounded memory: a request is taken whole or refused at once."""
+"""Admission: bounds the memory; a request is admitted whole or refused immediately."""
 
 import asyncio
 import time
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 30.0
 _LONGEST_LINE = 1000
-# A client comes back a little later than it was told to, so that not all come at once.
+# Grace on a queue place beyond the announced retry time: 1.5 × wait + 2 s. Clients add a random
+# delay, so that they do not all come back at the same time.
 _GRACE_FACTOR, _GRACE_SECONDS = 1.5, 2.0
 
 
 class QueueFullError(Exception):
-    """There is no room for a request now."""
+    """There is no room for a request now; retry after `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
@@ -22,19 +23,18 @@ class QueueFullError(Exception):
 
 
 @dataclass(slots=True)
-class _Claim:
-    """A refused request's place in the line."""
+class _QueuePlace:
+    """A refused request's place in line."""
 
     samples: int
     expires: float
 
 
 class Admission:
-    """Counts the samples and characters in the engine. Used from the event loop alone.
+    """Counts the samples and characters in the engine. Used from the event loop only.
 
-    Those refused stand in line: a request that is tried again under its name goes before later
-    ones. Otherwise who was just served would take the place it left, and others might never get
-    one.
+    Refused requests keep a place in line; a retry is admitted before later arrivals, or a busy
+    client could starve the others.
     """
 
     def __init__(
@@ -50,40 +50,39 @@ class Admission:
         self.characters = 0
         self._requests = 0
         self.idle = asyncio.Event()
-        """Set while nothing is in the engine."""
+        """Set while no request is in the engine."""
         self.idle.set()
-        self._rate = 0.0  # samples a second, smoothed
-        self._next_turn = 0.0  # when the nameless request refused last was told to come back
-        self._line: OrderedDict[object, _Claim] = OrderedDict()
+        self._rate = 0.0  # samples per second, smoothed; 0 until measured
+        self._next_turn = 0.0  # the latest retry time announced to a request without a key
+        self._line: OrderedDict[object, _QueuePlace] = OrderedDict()
 
     @contextmanager
-    def admit(self, samples: int, characters: int, name: object = None) -> Iterator[None]:
-        """Holds a request's places while it is worked on.
+    def admit(self, samples: int, characters: int, key: object = None) -> Iterator[None]:
+        """Counts a request as in the engine until the block ends.
 
         Args:
-            samples: how many places it takes.
-            characters: of all its texts.
-            name: the same each time that the request is tried; without one it is not known again,
-                and holds no place in line.
+            samples: the number of its samples.
+            characters: of all its texts together.
+            key: equal each time that the request is tried; a request without a key is not
+                recognised when it comes back, and so gets no place in line.
 
         Raises:
-            QueueFullError: other requests take too many places, or were here before.
+            QueueFullError: there is no room, or earlier requests wait for it.
         """
         now = self._clock()
-        ahead = self._ahead(name, now)
-        # Half of the places go to whoever comes, lest the engine waits for those in line.
+        ahead = self._ahead(key, now)
+        # Those in line hold at most half of the room. The other half is for whoever comes, so that
+        # the engine is not idle while it waits for requests that may never come back.
         excess = self.samples + min(ahead, self._max_samples // 2) + samples - self._max_samples
         full = excess > 0 or self.characters + characters > self._max_characters
-        if self.samples and full:
+        if self.samples and full:  # a request of any size is admitted while nothing else runs
             raise QueueFullError(
-                f"{self.samples} samples are at work and {ahead} wait before these; at most "
+                f"{self.samples} samples are at work and {ahead} are in line before these; at most "
                 f"{self._max_samples} samples and {self._max_characters} characters may be at work",
-                self._turn(samples, now)
-                if name is None
-                else self._stand_in_line(name, samples, now),
+                self._turn(samples, now) if key is None else self._join_line(key, samples, now),
             )
-        if name is not None:
-            self._line.pop(name, None)
+        if key is not None:
+            self._line.pop(key, None)
         self.idle.clear()
         self._requests += 1
         self.samples += samples
@@ -91,7 +90,7 @@ class Admission:
         before = self.samples
         try:
             yield
-            self._learn(before, self._clock() - now)
+            self._update_rate(before, self._clock() - now)
         finally:
             self.samples -= samples
             self.characters -= characters
@@ -99,46 +98,49 @@ class Admission:
             if not self._requests:
                 self.idle.set()
 
-    def leave(self, name: object) -> None:
-        """A refused request will not be tried again: its place in line is the next one's."""
-        self._line.pop(name, None)
+    def leave(self, key: object) -> None:
+        """Gives up the place in line of a refused request that will not be tried again."""
+        self._line.pop(key, None)
 
-    def _ahead(self, name: object, now: float) -> int:
-        """Samples of the requests in line before that one; who did not come back is left out."""
-        gone, ahead = [], 0
-        for other, claim in self._line.items():
-            if other == name:
+    def _ahead(self, key: object, now: float) -> int:
+        """Samples of the requests in line before this one; expired places are removed."""
+        expired, ahead = [], 0
+        for other, place in self._line.items():
+            if other == key:
                 break
-            if claim.expires < now:
-                gone.append(other)
+            if place.expires < now:
+                expired.append(other)
             else:
-                ahead += claim.samples
-        for other in gone:
+                ahead += place.samples
+        for other in expired:
             del self._line[other]
         return ahead
 
-    def _stand_in_line(self, name: object, samples: int, now: float) -> float:
-        """Seconds until those before have been worked on, when the request should come back."""
-        excess = self.samples + self._ahead(name, now) + samples - self._max_samples
+    def _join_line(self, key: object, samples: int, now: float) -> float:
+        """Gives the request a place in line; returns the seconds after which it should retry.
+
+        That is the time in which the samples before it are expected to be scored.
+        """
+        excess = self.samples + self._ahead(key, now) + samples - self._max_samples
         wait = _bounded(excess / (self._rate or self._max_samples))
         expires = now + _GRACE_FACTOR * wait + _GRACE_SECONDS
-        if name in self._line:
-            self._line[name].expires = expires
+        if key in self._line:
+            self._line[key].expires = expires
         elif len(self._line) < _LONGEST_LINE:
-            self._line[name] = _Claim(samples, expires)
+            self._line[key] = _QueuePlace(samples, expires)
         return wait
 
     def _turn(self, samples: int, now: float) -> float:
-        """Seconds until a request that will not be known again may find room.
+        """Seconds after which a request without a key should retry.
 
-        Each gets a turn of its own: were all told the same, they would all come back at once, and
-        refusing them would take the time that scoring needs.
+        Each gets a retry time of its own. If all got the same, they would all come back at the
+        same time, and refusing them would take the time that scoring needs.
         """
         turn = samples / self._rate if self._rate else 1.0
         self._next_turn = min(max(self._next_turn, now) + turn, now + _LONGEST_WAIT)
         return _bounded(self._next_turn - now)
 
-    def _learn(self, samples: int, seconds: float) -> None:
+    def _update_rate(self, samples: int, seconds: float) -> None:
         rate = samples / max(seconds, 1e-3)
         self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
 

@@ -1,4 +1,4 @@
-"""Waiting inputs, by length: batches with next to no padding, and nobody waits for ever."""
+"""Waiting inputs by length: batches need almost no padding, and no input waits for ever."""
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(Protocol):
-    """What a bucket holds."""
+    """An input that waits."""
 
     @property
     def key(self) -> bytes:
@@ -23,7 +23,7 @@ Entry = TypeVar("Entry", bound=Waiting)
 class LengthBuckets(Generic[Entry]):
     """A queue whose batches hold the oldest entry and those nearest to it in length.
 
-    The oldest entry always goes with the next batch, so no length can starve another; the deeper
+    The oldest entry is always part of the next batch, so no length can starve another. The longer
     the queue, the less padding. Not thread-safe.
     """
 
@@ -32,7 +32,7 @@ class LengthBuckets(Generic[Entry]):
         self._by_length: dict[int, OrderedDict[bytes, Entry]] = {}
         self._lengths: list[int] = []
         self.tokens = 0
-        """Tokens of everything that waits."""
+        """Tokens of all waiting entries."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -42,11 +42,11 @@ class LengthBuckets(Generic[Entry]):
         return self._by_key.get(key)
 
     def entries(self) -> list[Entry]:
-        """Everything that waits, oldest first."""
+        """All waiting entries, oldest first."""
         return list(self._by_key.values())
 
     def add(self, entry: Entry) -> None:
-        """Puts an entry at the end of the queue; its key must not be waiting."""
+        """Puts an entry at the end of the queue; no waiting entry may have its key."""
         self._by_key[entry.key] = entry
         if entry.length not in self._by_length:
             self._by_length[entry.length] = OrderedDict()
@@ -67,8 +67,9 @@ class LengthBuckets(Generic[Entry]):
     def pop_batch(self, token_budget: int, max_batch: int, *, padded: bool = True) -> list[Entry]:
         """Takes out the next batch, shortest first; empty when nothing waits.
 
-        At most `max_batch` entries that cost at most `token_budget` together (one alone may cost
-        more): their number times the longest one's length when `padded`, else their tokens.
+        A batch has at most `max_batch` entries and costs at most `token_budget`; a single entry
+        may cost more. The cost is the number of entries times the longest length when `padded`,
+        otherwise the sum of the lengths.
         """
         if not self._by_key:
             return []
@@ -88,7 +89,7 @@ class LengthBuckets(Generic[Entry]):
         return batch
 
     def _nearest(self, length: int) -> int | None:
-        """The waiting length next to `length`; of two equally near ones the shorter."""
+        """The waiting length nearest to `length`; of two equally near lengths the shorter."""
         at = bisect_left(self._lengths, length)
         around = self._lengths[max(0, at - 1) : at + 1]
         return min(around, key=lambda other: abs(other - length), default=None)

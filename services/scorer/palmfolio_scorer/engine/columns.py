@@ -1,4 +1,4 @@
-"""One trait's rewards of a batch: what its model must compute, and what follows from it."""
+"""One trait's column of rewards: its model's inputs, and the rewards from the outputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,23 @@ import numpy as np
 from palmfolio_scorer.engine.worker import Result
 from palmfolio_scorer.models.model import ModelInput, Output
 from palmfolio_scorer.samples import Sample, SampleError, SampleFailure
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 from palmfolio_scorer.traits.composite import Composite
 from palmfolio_scorer.traits.kind import ModelTrait, RawRewards
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Which model inputs belong to which sample."""
+class ColumnInputs:
+    """The model inputs of one trait's column."""
 
     inputs: list[ModelInput]
+    """The inputs of all samples, one sample after another."""
     spans: list[tuple[int, int] | SampleFailure]
+    """By sample: the range of its inputs, or why it has none."""
 
 
-def plan_inputs(samples: Sequence[Sample], trait: ModelTrait[Any]) -> Plan:
-    """What the trait's model must compute; a sample that raises fails alone."""
+def collect_inputs(samples: Sequence[Sample], trait: ModelTrait[Any]) -> ColumnInputs:
+    """The inputs that the trait's model must compute; a sample that raises fails only itself."""
     inputs: list[ModelInput] = []
     spans: list[tuple[int, int] | SampleFailure] = []
     for sample in samples:
@@ -36,19 +38,22 @@ def plan_inputs(samples: Sequence[Sample], trait: ModelTrait[Any]) -> Plan:
         else:
             spans.append((len(inputs), len(inputs) + len(own)))
             inputs.extend(own)
-    return Plan(inputs, spans)
+    return ColumnInputs(inputs, spans)
 
 
 def rewards_of(
-    samples: Sequence[Sample], trait: ModelTrait[Any], plan: Plan, results: Sequence[Result | None]
+    samples: Sequence[Sample],
+    trait: ModelTrait[Any],
+    inputs: ColumnInputs,
+    results: Sequence[Result | None],
 ) -> RawRewards:
-    """The trait's rewards, from the model's results for the plan's inputs."""
+    """The trait's rewards, from the model's results for `inputs.inputs`."""
     return RawRewards.collect(
         [
             span
             if isinstance(span, SampleFailure)
             else _reward(sample, trait, results[slice(*span)])
-            for sample, span in zip(samples, plan.spans, strict=True)
+            for sample, span in zip(samples, inputs.spans, strict=True)
         ]
     )
 
@@ -88,7 +93,7 @@ def concatenated(parts: Sequence[RawRewards]) -> RawRewards:
 
 
 def parts_first(traits: Sequence[ServedTrait]) -> list[ServedTrait]:
-    """These traits and all they are made of, each once, parts before their composites."""
+    """These traits and all their parts, each once, parts before their composites."""
     ordered: dict[str, ServedTrait] = {}
     for served in traits:
         for needed in (*parts_first(served.parts), served):
@@ -99,7 +104,7 @@ def parts_first(traits: Sequence[ServedTrait]) -> list[ServedTrait]:
 def composite_column(
     served: ServedTrait, columns: Mapping[str, RawRewards], count: int
 ) -> RawRewards:
-    """A composite's rewards, from its parts' columns; a sample that a part fails, fails here."""
+    """A composite's rewards, from its parts' columns; a sample that fails in a part fails here."""
     if served.failure:
         return all_failed(count, SampleFailure("UNAVAILABLE", served.failure))
     assert isinstance(served.trait, Composite)

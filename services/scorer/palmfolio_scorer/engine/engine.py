@@ -1,4 +1,4 @@
-"""Scores samples on traits: queues, threads and caches behind one call."""
+"""Scores samples on traits: one call in front of queues, threads and caches."""
 
 import asyncio
 import threading
@@ -15,10 +15,10 @@ from palmfolio_runtime.logs import get_logger
 from palmfolio_scorer.engine.admission import Admission
 from palmfolio_scorer.engine.columns import (
     all_failed,
+    collect_inputs,
     composite_column,
     concatenated,
     parts_first,
-    plan_inputs,
     rewards_of,
 )
 from palmfolio_scorer.engine.settings import EngineSettings
@@ -27,13 +27,13 @@ from palmfolio_scorer.models.device import is_cpu, torch_threads
 from palmfolio_scorer.models.model import DeviceModel
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample, SampleFailure, check_text
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 from palmfolio_scorer.traits.kind import ModelTrait, RawRewards, TextTrait
 
 _log = get_logger(__name__)
 
 _CHUNK = 64
-"""Samples per step on the text threads: cancellation is noticed between steps."""
+"""Samples per step on the text threads; cancellation takes effect between steps."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class RewardTable:
 
 
 class Engine:
-    """Scores samples without ever blocking the event loop."""
+    """Scores samples; never blocks the event loop."""
 
     def __init__(self, settings: EngineSettings, max_characters: int) -> None:
-        """`max_characters` is the longest text that is scored; a longer one fails its sample."""
+        """A text longer than `max_characters` fails its sample."""
         self._settings = settings
         self._max_characters = max_characters
         self._workers: dict[int, ModelWorker] = {}
@@ -79,11 +79,11 @@ class Engine:
             worker.start()
 
     def _lanes_on(self, device: str) -> int:
-        """Lanes of a model; on the CPU, all models share as many slots."""
+        """Number of lanes of a model; on the CPU also the number of batches of all models."""
         if not is_cpu(device):
             return 1
         if self._cpu_slots is None:
-            # Asked once: the lanes themselves lower torch's number of threads.
+            # Asked only once, because the lanes themselves lower torch's number of threads.
             self._cpu_lanes = self._settings.lanes or torch_threads()
             self._cpu_slots = threading.Semaphore(self._cpu_lanes)
         return self._cpu_lanes
@@ -96,7 +96,7 @@ class Engine:
         self._text_pool.shutdown()
 
     async def unload(self, model: DeviceModel) -> None:
-        """Ends a model's thread and drops what is cached of it. No request may use it any more."""
+        """Ends a model's threads and drops its cached outputs. No request may use it any more."""
         await asyncio.to_thread(self._workers.pop(id(model)).stop)
 
     def worker(self, model: DeviceModel) -> ModelWorker:
@@ -104,7 +104,7 @@ class Engine:
         return self._workers[id(model)]
 
     def find_worker(self, model: DeviceModel) -> ModelWorker | None:
-        """The worker that runs a model, or None where none does (any more)."""
+        """The worker that runs a model, or None if there is none (any more)."""
         return self._workers.get(id(model))
 
     async def score(
@@ -113,22 +113,22 @@ class Engine:
         traits: Sequence[ServedTrait],
         deadline: float | None = None,
         failed: Mapping[int, SampleFailure] | None = None,
-        name: object = None,
+        key: object = None,
     ) -> RewardTable:
         """Scores every sample on every trait.
 
         Args:
             samples: N samples.
-            traits: d traits; one that failed to load fails every sample on it alone.
-            deadline: in `time.monotonic()`; work not begun by then is dropped.
+            traits: d traits; one that failed to load fails all samples, but only on itself.
+            deadline: in `time.monotonic()`; work that has not begun by then is dropped.
             failed: samples known to be unreadable, by position.
-            name: see `Admission.admit`.
+            key: see `Admission.admit`.
 
         Raises:
             QueueFullError: there is no room now.
         """
         characters = sum(len(s.prompt) + len(s.response) + len(s.reference) for s in samples)
-        with self.admission.admit(len(samples), characters, name):
+        with self.admission.admit(len(samples), characters, key):
             bad = dict(failed or {})
             for i, sample in enumerate(samples):
                 if i not in bad and (failure := check_text(sample, self._max_characters)):
@@ -140,12 +140,12 @@ class Engine:
     async def _columns(
         self, samples: list[Sample], traits: Sequence[ServedTrait], deadline: float | None
     ) -> list[RawRewards]:
-        """The traits' columns: first what stands alone, then what is made of it."""
+        """The traits' columns: first those of simple traits, then those of composites."""
         needed = parts_first(traits)
-        alone = [served for served in needed if not served.parts]
+        simple = [served for served in needed if not served.parts]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._column(samples, trait, deadline)) for trait in alone]
-        columns = {served.name: task.result() for served, task in zip(alone, tasks, strict=True)}
+            tasks = [group.create_task(self._column(samples, trait, deadline)) for trait in simple]
+        columns = {served.name: task.result() for served, task in zip(simple, tasks, strict=True)}
         for served in needed:
             if served.parts:
                 columns[served.name] = composite_column(served, columns, len(samples))
@@ -154,7 +154,7 @@ class Engine:
     async def _column(
         self, samples: list[Sample], served: ServedTrait, deadline: float | None
     ) -> RawRewards:
-        """One trait's rewards; whatever goes wrong stays in this column."""
+        """One trait's rewards; an error fails this column only."""
         if served.failure:
             return all_failed(len(samples), SampleFailure("UNAVAILABLE", served.failure))
         try:
@@ -182,20 +182,20 @@ class Engine:
         self, samples: list[Sample], trait: ModelTrait[Any], deadline: float | None
     ) -> RawRewards:
         loop = asyncio.get_running_loop()
-        plan = await loop.run_in_executor(self._text_pool, plan_inputs, samples, trait)
+        column = await loop.run_in_executor(self._text_pool, collect_inputs, samples, trait)
         worker = self._workers[id(trait.model)]
         done = asyncio.Event()
-        ticket = Ticket(len(plan.inputs), deadline, lambda: loop.call_soon_threadsafe(done.set))
+        ticket = Ticket(len(column.inputs), deadline, lambda: loop.call_soon_threadsafe(done.set))
         try:
-            for start in range(0, len(plan.inputs), _CHUNK):
-                chunk = plan.inputs[start : start + _CHUNK]
+            for start in range(0, len(column.inputs), _CHUNK):
+                chunk = column.inputs[start : start + _CHUNK]
                 await loop.run_in_executor(self._text_pool, worker.enqueue, ticket, start, chunk)
             await done.wait()
-        except BaseException:
+        except BaseException:  # cancellation included: nobody waits for the results
             worker.cancel(ticket)
             raise
         return await loop.run_in_executor(
-            self._text_pool, rewards_of, samples, trait, plan, ticket.results
+            self._text_pool, rewards_of, samples, trait, column, ticket.results
         )
 
 

@@ -1,4 +1,4 @@
-"""How much the engine takes on at once."""
+"""The bounds of the engine's queues, batches and caches."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,18 +12,18 @@ class EngineSettings(BaseModel):
 
     token_budget: int | None = Field(default=None, gt=0)
     """Tokens of one batch, padding included; None chooses by device. An input longer than the
-    budget runs alone."""
+    budget is a batch of its own."""
     max_batch: int = Field(default=1024, gt=0)
     """Inputs of one batch."""
     max_queued_samples: int = Field(default=16_384, gt=0)
-    """Samples that wait or run; a request that does not fit is refused. A request alone is always
-    accepted."""
+    """Samples that wait or run; a request that does not fit is refused. A request of any size is
+    accepted while no other one waits or runs."""
     max_queued_characters: int = Field(default=64 * 2**20, gt=0)
-    """Characters of the samples that wait or run: bounds the memory."""
+    """Characters of the samples that wait or run: this bounds the memory."""
     cached_outputs: int = Field(default=16_384, ge=0)
     """Model outputs kept per model, least recently used first out; 0 turns the cache off."""
     lanes: int | None = Field(default=None, gt=0)
-    """Batches that are computed at once on a CPU, each on one thread; None for one per torch
+    """Batches computed at the same time on a CPU, each on one thread; None means one per torch
     thread. An accelerator computes one batch of each model at a time."""
     text_threads: int = Field(default=1, gt=0)
     """Threads for tokenisers and for traits without a model."""
@@ -32,4 +32,5 @@ class EngineSettings(BaseModel):
         """Tokens of one batch on a device."""
         if self.token_budget is not None:
             return self.token_budget
+        # On a CPU, the arrays of a larger batch do not fit the memory that the allocator reuses.
         return 768 if is_cpu(device) else 65_536

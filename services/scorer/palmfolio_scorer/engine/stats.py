@@ -1,4 +1,4 @@
-"""What a model's worker has done since it started."""
+"""Counters of a model's worker since its start."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 @dataclass
 class WorkerStats:
-    """Counters that only rise. Guarded by the worker's lock."""
+    """Counters that only rise. The worker changes them under its lock."""
 
     batches: int = 0
-    """Batches that were computed; one that failed and was halved counts by its parts."""
+    """Batches that were computed; for one that failed and was halved, its parts count."""
     inputs: int = 0
     """Inputs in them."""
     tokens: int = 0
     """Tokens of these inputs."""
     padding: int = 0
-    """Tokens computed beside them, to make batches rectangular."""
+    """Padding tokens computed in addition, to make batches rectangular."""
     failed: int = 0
     """Inputs without an output."""
     reused: int = 0
-    """Inputs served from the cache, or by an equal one that was waiting or running."""
+    """Inputs served from the cache, or by an equal input that was waiting or running."""
 
     def computed(self, lengths: Sequence[int], failed: int, *, padded: bool) -> None:
         """Counts a batch of inputs of these lengths, in tokens."""

@@ -1,4 +1,4 @@
-"""One model's queue and the threads that run the model."""
+"""One model's queue, and the threads that run the model."""
 
 import contextlib
 import threading
@@ -22,7 +22,7 @@ _log = get_logger(__name__)
 Result = Output | SampleFailure
 
 _LEAST_SHARE = 256
-"""Tokens below which a batch is not split between lanes."""
+"""Tokens; smaller batches are not split between lanes."""
 
 EXPIRED = SampleFailure("DEADLINE_EXCEEDED", "the deadline passed before the sample was scored")
 STOPPED = SampleFailure("UNAVAILABLE", "the scorer is shutting down")
@@ -32,7 +32,7 @@ class Ticket:
     """One request's inputs on one model, and their results as they come."""
 
     def __init__(self, size: int, deadline: float | None, on_done: Callable[[], object]) -> None:
-        """`deadline` in `time.monotonic()`; `on_done` is called once, from any thread."""
+        """`deadline` is in `time.monotonic()`; `on_done` is called once, from any thread."""
         self.results: list[Result | None] = [None] * size
         self.deadline = deadline
         self.cancelled = False
@@ -43,7 +43,7 @@ class Ticket:
             on_done()
 
     def resolve(self, position: int, result: Result) -> None:
-        """Sets one result; the first one counts."""
+        """Sets one result; if it is set twice, the first counts."""
         with self._lock:
             if self.results[position] is not None:
                 return
@@ -60,7 +60,7 @@ class Ticket:
 
 @dataclass
 class _Entry:
-    """One input that waits or runs, and everyone who asked for it."""
+    """One input that waits or runs, and the tickets that asked for it."""
 
     key: bytes
     encoded: Encoded
@@ -72,11 +72,11 @@ class _Entry:
 
 
 class ModelWorker:
-    """Batches by length under a token budget; computes equal inputs once; isolates bad ones.
+    """Batches by length under a token budget; computes equal inputs once; isolates bad inputs.
 
-    `enqueue` may be called from any thread. The model is called from the worker's lanes alone:
-    one thread on an accelerator; on a CPU one per core, each of which computes a batch of its own,
-    as cores that share every operation spend their time waiting for one another.
+    `enqueue` may be called from any thread. Only the worker's lanes call the model: one thread on
+    an accelerator, one per core on a CPU. On a CPU each lane computes a batch of its own, because
+    cores that share every operation spend their time waiting for one another.
     """
 
     def __init__(
@@ -95,8 +95,9 @@ class ModelWorker:
             token_budget: tokens of one batch at most.
             max_batch: inputs of one batch at most.
             cached_outputs: outputs that are kept; 0 for none.
-            lanes: threads that call the model.
-            slots: how many batches, of all models on a device, run at once; None for no limit.
+            lanes: number of threads that call the model.
+            slots: limits the batches, of all models on a device, that run at the same time; None
+                means no limit.
         """
         self.model = model
         self.stats = WorkerStats()
@@ -120,7 +121,7 @@ class ModelWorker:
             lane.start()
 
     def stop(self) -> None:
-        """Ends the lanes after their current batches; what waits fails as UNAVAILABLE."""
+        """Ends the lanes after their current batches; inputs that wait fail as UNAVAILABLE."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -134,17 +135,19 @@ class ModelWorker:
         self.model.release()
 
     def waiting(self) -> int:
-        """Inputs that wait."""
+        """Number of inputs that wait."""
         with self._changed:
             return len(self._waiting)
 
     def enqueue(self, ticket: Ticket, first: int, inputs: Sequence[ModelInput]) -> None:
-        """Tokenises and queues `inputs`, positions `first`… of the ticket. Blocking, CPU-bound."""
+        """Tokenises and queues inputs, at the ticket's positions from `first` on. Blocking."""
         keys = [key_of(parts) for parts in inputs]
         with self._changed:
             missing = [i for i, key in enumerate(keys) if not self._join(key, ticket, first + i)]
         if not missing:
             return
+        # Outside the lock, because tokenising takes time. An equal input may arrive meanwhile, so
+        # `_join` is tried again below.
         encoded = self._encode([inputs[i] for i in missing])
         with self._changed:
             for i, item in zip(missing, encoded, strict=True):
@@ -157,13 +160,13 @@ class ModelWorker:
             self._changed.notify_all()
 
     def cancel(self, ticket: Ticket) -> None:
-        """Drops a ticket's inputs that nobody else waits for, at once."""
+        """Drops, immediately, the ticket's inputs that no other ticket waits for."""
         with self._changed:
             ticket.cancelled = True
             self._drop_dead(time.monotonic())
 
     def _join(self, key: bytes, ticket: Ticket, position: int) -> bool:
-        """Serves an input from the cache, or lets it wait for an equal one."""
+        """Serves an input from the cache, or lets it wait for an equal input. True if it did."""
         if (output := self._cache.get(key)) is not None:
             self._cache.move_to_end(key)
             self.stats.reused += 1
@@ -191,7 +194,7 @@ class ModelWorker:
                 self._compute(batch)
 
     def _next_batch(self) -> list[_Entry]:
-        """Waits for work; empty when stopping."""
+        """Waits for the next batch; empty when the worker stops."""
         with self._changed:
             while not self._stopping:
                 batch = self._waiting.pop_batch(
@@ -206,7 +209,7 @@ class ModelWorker:
             return []
 
     def _share(self) -> int:
-        """Tokens of the next batch: the lanes share what waits, so that none stands idle."""
+        """Tokens of the next batch: lanes share the waiting inputs, so that no lane is idle."""
         if len(self._lanes) == 1:
             return self.token_budget
         fair = -(-self._waiting.tokens // len(self._lanes))
@@ -219,7 +222,7 @@ class ModelWorker:
 
     @staticmethod
     def _alive(batch: list[_Entry], now: float) -> list[_Entry]:
-        """The entries that somebody still waits for; the waiters who do not are dropped."""
+        """The entries that a ticket still waits for; expired and cancelled tickets are dropped."""
         alive = []
         for entry in batch:
             waiters = []
@@ -234,7 +237,7 @@ class ModelWorker:
         return alive
 
     def _compute(self, batch: list[_Entry]) -> None:
-        """Runs a batch; one that fails is halved until the bad inputs stand alone."""
+        """Runs a batch; a batch that fails is halved until only bad inputs fail."""
         try:
             outputs = self.model.forward([entry.encoded for entry in batch])
         except (Exception, SystemExit) as error:
@@ -272,9 +275,9 @@ class ModelWorker:
 
 
 def _checked(output: Output) -> Result:
-    """A copy of an output of its own, or a failure where it is not finite."""
+    """A copy of the output, or a failure where it is not finite."""
     if np.isfinite(output).all():
-        return output.copy()
+        return output.copy()  # a view would keep the whole batch's array in the cache
     return SampleFailure("INTERNAL", "the model's output is not finite (NaN or infinity)")
 
 

@@ -1,4 +1,4 @@
-"""What the process takes of the machine's memory, and how it gives it back."""
+"""The memory that the process takes, and how it gives memory back."""
 
 import ctypes
 import gc
@@ -12,7 +12,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int:
-    """Bytes of main memory that the process takes; 0 where the system does not tell."""
+    """Bytes of main memory that the process takes; 0 where the system does not say."""
     try:
         return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
@@ -20,26 +20,27 @@ def resident_bytes() -> int:
 
 
 def device_memory(devices: Iterable[str]) -> list[types_pb2.DeviceMemory]:
-    """What torch takes of each device that has memory of its own."""
-    found = []
+    """The memory that torch takes on each device that has memory of its own."""
+    reports = []
     for device in devices:
         if device.startswith("cuda"):
             import torch
 
-            found.append(
+            reports.append(
                 types_pb2.DeviceMemory(
                     device=device,
                     allocated_bytes=torch.cuda.memory_allocated(device),
                     reserved_bytes=torch.cuda.memory_reserved(device),
                 )
             )
-    return found
+    return reports
 
 
-def give_back(devices: Iterable[str]) -> None:
-    """Returns the memory of what is not referred to any more. Blocking.
+def release_memory(devices: Iterable[str]) -> None:
+    """Returns the memory of objects that are not referred to any more. Blocking.
 
-    Models lie in reference cycles, and both torch and the C library keep what is freed.
+    Deleting a model is not enough: models lie in reference cycles, and both torch and the C
+    library keep freed memory for themselves.
     """
     gc.collect()
     for device in devices:

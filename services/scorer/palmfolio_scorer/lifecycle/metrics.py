@@ -10,8 +10,8 @@ from prometheus_client.registry import Collector
 
 from palmfolio_runtime.serving.metrics import REGISTRY
 from palmfolio_scorer.engine import Engine, RewardTable
-from palmfolio_scorer.lifecycle.trait_lease import Serving
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
+from palmfolio_scorer.lifecycle.trait_lease import TraitLease
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 
 _SAMPLES = Counter(
     "palmfolio_scorer_samples",
@@ -25,7 +25,7 @@ RELOADS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
-_MODEL = ["model", "device", "dtype"]
+_MODEL_LABELS = ["model", "device", "dtype"]
 _GAUGES = (
     ("bytes", "model_bytes", "Bytes of a model's weights."),
     ("waiting", "waiting_inputs", "Inputs that wait for a model."),
@@ -35,14 +35,14 @@ _COUNTERS = (
     ("batches", "Batches that a model has computed."),
     ("inputs", "Inputs in these batches."),
     ("tokens", "Tokens of these inputs."),
-    ("padding", "Tokens computed beside them, to make batches rectangular."),
+    ("padding", "Padding tokens computed in addition, to make batches rectangular."),
     ("failed", "Inputs that a model could not compute."),
     ("reused", "Inputs served from the cache or by an equal one."),
 )
 
 
 def count_samples(table: RewardTable, traits: Sequence[ServedTrait]) -> None:
-    """Counts the rewards that a request got."""
+    """Counts the rewards of a request, by trait and outcome."""
     failed = Tally((j, failure.code) for (_, j), failure in table.failures.items())
     missing = Tally(j for _, j in table.failures)
     for (j, code), count in failed.items():
@@ -54,10 +54,10 @@ def count_samples(table: RewardTable, traits: Sequence[ServedTrait]) -> None:
 class ScorerCollector(Collector):
     """Reads the engine's queues and counters whenever the metrics are asked for."""
 
-    def __init__(self, engine: Engine, sets: Callable[[], Sequence[Serving]]) -> None:
-        """`sets` gives the traits that are served, then older ones that requests still use."""
+    def __init__(self, engine: Engine, leases: Callable[[], Sequence[TraitLease]]) -> None:
+        """`leases` gives the traits in use, older ones included."""
         self._engine = engine
-        self._sets = sets
+        self._leases = leases
 
     def collect(self) -> Iterator[Metric]:
         """The metrics as they are now. Called from the thread that serves them."""
@@ -75,23 +75,25 @@ class ScorerCollector(Collector):
         yield from self._models()
 
     def _models(self) -> Iterator[Metric]:
-        """By model: what waits for it, and what it has computed."""
+        """By model: how many inputs wait, and what has been computed."""
+        # Copies: the event loop may reload while this thread reads.
+        loaded = [each for lease in list(self._leases()) for each in list(lease.models)]
         totals: dict[tuple[str, str, str], Tally[str]] = {}
-        for held in {id(h.model): h for s in list(self._sets()) for h in list(s.models)}.values():
-            worker = self._engine.find_worker(held.model)
+        for each in {id(each.model): each for each in loaded}.values():
+            worker = self._engine.find_worker(each.model)
             if worker is not None:
-                labels = (held.options.model, held.model.device, held.model.dtype)
-                # A model may be loaded twice, with options that are no labels.
+                labels = (each.options.model, each.model.device, each.model.dtype)
+                # A model may be loaded twice, with options that are not labels.
                 tally = totals.setdefault(labels, Tally())
                 tally.update(asdict(worker.stats))
-                tally.update(waiting=worker.waiting(), bytes=held.model.memory_bytes())
+                tally.update(waiting=worker.waiting(), bytes=each.model.memory_bytes())
         for name, metric, text in _GAUGES:
-            gauge = GaugeMetricFamily(f"palmfolio_scorer_{metric}", text, labels=_MODEL)
+            gauge = GaugeMetricFamily(f"palmfolio_scorer_{metric}", text, labels=_MODEL_LABELS)
             for labels, tally in totals.items():
                 gauge.add_metric(labels, tally[name])
             yield gauge
         for name, text in _COUNTERS:
-            counter = CounterMetricFamily(f"palmfolio_scorer_{name}", text, labels=_MODEL)
+            counter = CounterMetricFamily(f"palmfolio_scorer_{name}", text, labels=_MODEL_LABELS)
             for labels, tally in totals.items():
                 counter.add_metric(labels, tally[name])
             yield counter

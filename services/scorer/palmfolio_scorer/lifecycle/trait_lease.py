@@ -1,4 +1,4 @@
-"""A set of traits with its models, for as long as requests use it."""
+"""Traits with their models, which stay loaded while a request uses them."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,15 @@ from palmfolio_scorer.models.store import LoadedModel
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 
 
-class Serving:
-    """Traits that were loaded together. Used from the event loop alone.
+class TraitLease:
+    """Traits that were loaded together, and a count of the requests that use them.
+
+    A reload replaces the traits, but it unloads the old ones only when their last request has
+    ended. Used from the event loop only, so the count needs no lock.
 
     Attributes:
         traits: the traits.
-        models: what they use; empty until they are loaded.
+        models: their models; empty until they are loaded.
         unused: set while no request holds the traits.
     """
 
@@ -37,7 +40,7 @@ class Serving:
             if not self._holders:
                 self.unused.set()
 
-    def users(self, model: DeviceModel) -> list[str]:
+    def traits_using(self, model: DeviceModel) -> list[str]:
         """Names of the traits that use a model."""
         return [
             served.name

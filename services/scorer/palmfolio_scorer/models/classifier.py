@@ -1,4 +1,4 @@
-"""Reward models and classifiers: text, or a pair of texts, in; logits out."""
+"""Reward models and classifiers: from a text, or a pair of texts, to logits."""
 
 import threading
 from collections.abc import Sequence
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from palmfolio_scorer.models.packed.form import Forward
 
 RENDERED = "rendered"
-"""First part of an input whose special tokens a chat template has written already."""
+"""First part of an input whose special tokens a chat template has already written."""
 
 
 class ClassifierModel(DeviceModel):
     """Any Transformers model for sequence classification, or safe-rlhf score model.
 
     An input is `(text,)`, a pair `(left, right)`, or `(RENDERED, text, "")` for a text that a chat
-    template made; an output the logits (K,), K = `num_labels`.
+    template wrote. An output is the logits (K,), K = `num_labels`.
 
     Attributes:
         num_labels: how many logits there are.
         labels: positions of the logits, by name.
-        tokenizer: the model's own; renders chat templates.
+        tokenizer: the model's own; it renders chat templates.
     """
 
     def __init__(self, options: ModelOptions, device: str) -> None:
@@ -66,7 +66,7 @@ class ClassifierModel(DeviceModel):
             model_limit=getattr(self._text_config, "max_position_embeddings", None),
             overflow=options.overflow,
         )
-        # None where the model reads its last token, whatever it is, and so knows no padding.
+        # None where the model reads the last token of a row, whatever it is: no padding token.
         self._pad_id: int | None = self._text_config.pad_token_id
         self._padding = threading.Lock()
         use_onednn(self._model, device)
@@ -101,7 +101,7 @@ class ClassifierModel(DeviceModel):
         return result
 
     def _padded_logits(self, batch: Sequence[Encoded]) -> "torch.Tensor":
-        """Logits (B, K) of a batch filled up with padding."""
+        """Logits (B, K) of a padded batch."""
         padding = self._padding_for(batch)
         tensors = batch_tensors(batch, padding, self.device)
         if all("types" in encoded.extra for encoded in batch):
@@ -109,7 +109,7 @@ class ClassifierModel(DeviceModel):
             tensors["token_type_ids"] = to_device(types, self.device)
         if self._pad_id is not None:
             return self._logits(tensors)
-        with self._padding:  # the padding token of the moment is state of the model
+        with self._padding:  # the padding token is state of the model, and this batch has its own
             self._text_config.pad_token_id = self._model.config.pad_token_id = padding
             return self._logits(tensors)
 
@@ -130,14 +130,14 @@ class ClassifierModel(DeviceModel):
         return memory_of(self._model)
 
     def release(self) -> None:
-        """Gives cached device memory back."""
+        """Releases cached device memory."""
         release_cache(self.device)
 
     def _padding_for(self, batch: Sequence[Encoded]) -> int:
         """The padding token of a batch.
 
-        A decoder reads its answer at the last token that is not padding. One that declares no
-        padding token reads the very last: for it, an id is padding that no row ends with.
+        A decoder reads its answer at the last token that is not padding. Where none is declared,
+        any id will do that no row ends with.
         """
         if self._pad_id is not None:
             return self._pad_id
@@ -163,7 +163,7 @@ def _load(source: str, options: ModelOptions, dtype: str) -> tuple[Any, Any]:
         raise TraitLoadError(f"cannot load the model {options.model}: {error}") from error
     if missing := sorted(report["missing_keys"]):
         raise TraitLoadError(
-            f"the model {options.model} has no {', '.join(missing[:3])}: it is no trained "
-            f"classifier or reward model, its rewards would be random ({Path(source).name})"
+            f"the model {options.model} has no {', '.join(missing[:3])}: it is not a "
+            f"trained classifier or reward model, its rewards would be random ({Path(source).name})"
         )
     return model, tokenizer

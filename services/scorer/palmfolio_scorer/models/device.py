@@ -37,7 +37,7 @@ def torch_dtype(name: str) -> "torch.dtype":
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> npt.NDArray[np.int64]:
-    """Rows of ids as one (B, longest) array, filled up on the right with `value`."""
+    """Rows of ids as one (B, longest) array, padded on the right with `value`."""
     longest = max(1, *(len(row) for row in rows))
     padded = np.full((len(rows), longest), value, dtype=np.int64)
     for i, row in enumerate(rows):
@@ -70,7 +70,7 @@ def memory_of(module: Any) -> int:
 
 
 def release_cache(device: str) -> None:
-    """Gives the memory that torch caches on a device back."""
+    """Releases the memory that torch caches on a device."""
     if device.startswith("cuda"):
         import torch
 
@@ -90,10 +90,10 @@ def torch_threads() -> int:
 
 
 def single_thread() -> None:
-    """Lets torch compute what this thread asks for on this thread alone.
+    """Makes torch run this thread's operations on this thread only.
 
-    Torch's matrix library counts its threads per process, so this is for processes whose torch
-    work is all done by such threads.
+    Torch's matrix library counts its threads per process. So call this only in a process where
+    every thread that uses torch calls it.
     """
     import torch
 

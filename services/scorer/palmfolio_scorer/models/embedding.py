@@ -1,4 +1,4 @@
-"""Sentence-transformers models: text in, embedding out."""
+"""Sentence-transformers models: from a text to its embedding."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class EmbeddingModel(DeviceModel):
     """A sentence-transformers model; its pooling and normalisation are its own.
 
-    An input is `(text,)`, an output its embedding (K,).
+    An input is `(text,)`, an output is its embedding (K,).
     """
 
     def __init__(self, options: ModelOptions, device: str) -> None:
@@ -81,7 +81,7 @@ class EmbeddingModel(DeviceModel):
         return embeddings
 
     def _packed_form(self) -> "Forward | None":
-        """The Transformer runs packed; pooling and what follows get their usual padded form."""
+        """The Transformer runs packed; pooling and later modules get their usual padded form."""
         import torch
         from torch.nn.utils.rnn import pad_sequence
 
@@ -93,11 +93,11 @@ class EmbeddingModel(DeviceModel):
         positions = positions_of(body)
 
         def embeddings(batch: Sequence[Encoded]) -> torch.Tensor:
-            what = pack(batch, [()] * len(batch), self.device, positions=positions)
-            with packed(what):
-                given = arguments_of(what)
-                given.pop("token_type_ids", None)
-                hidden = body(**given).last_hidden_state[0]
+            sequences = pack(batch, [()] * len(batch), self.device, positions=positions)
+            with packed(sequences):
+                arguments = arguments_of(sequences)
+                arguments.pop("token_type_ids", None)
+                hidden = body(**arguments).last_hidden_state[0]
             lengths = [len(encoded.ids) for encoded in batch]
             tokens = hidden.split(lengths)
             mask = [torch.ones(n, dtype=torch.int64, device=hidden.device) for n in lengths]
@@ -117,15 +117,15 @@ class EmbeddingModel(DeviceModel):
         return memory_of(self._model)
 
     def release(self) -> None:
-        """Gives cached device memory back."""
+        """Releases cached device memory."""
         release_cache(self.device)
 
 
 def _without_pickles(source: str, revision: str | None) -> str:
-    """A folder with the model's files but pickled ones, which sentence-transformers would read.
+    """A folder with the model's files except pickles, which sentence-transformers would read.
 
     Raises:
-        TraitLoadError: the hub does not have it.
+        TraitLoadError: the model cannot be downloaded.
     """
     if Path(source).is_dir():
         return source

@@ -1,4 +1,4 @@
-"""Finding a model's files, and telling which version they are."""
+"""A model's files: where they are, and the digest that tells their version."""
 
 import enum
 import hashlib
@@ -12,7 +12,7 @@ _WEIGHTS = ".safetensors"
 
 
 class Origin(enum.Enum):
-    """What a model's name turned out to be."""
+    """What a model's name stands for."""
 
     FOLDER = "folder"
     PACKAGE = "package"
@@ -20,7 +20,7 @@ class Origin(enum.Enum):
 
 
 class TraitLoadError(Exception):
-    """A trait that cannot be scored, and why. The service stays up, not ready."""
+    """A trait cannot be scored; the message says why. The service stays up, but is not ready."""
 
 
 def locate(options: ModelOptions) -> str:
@@ -29,16 +29,16 @@ def locate(options: ModelOptions) -> str:
     Raises:
         TraitLoadError: `model` is a path that does not exist.
     """
-    return find(options.model)[0]
+    return find_model(options.model)[0]
 
 
-def find(name: str) -> tuple[str, Origin]:
-    """Where the model of that name is: a folder or a hub id, and what told so.
+def find_model(name: str) -> tuple[str, Origin]:
+    """The folder or hub id of the model of that name, and what the name stands for.
 
-    A package is looked up without importing it; its files lie in its folder `model`.
+    A package is looked up without importing it; its files are in its folder `model`.
 
     Raises:
-        TraitLoadError: there is no such folder or package, and the name is no hub id.
+        TraitLoadError: there is no such folder or package, and the name is not a hub id.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -47,7 +47,7 @@ def find(name: str) -> tuple[str, Origin]:
         raise TraitLoadError(f"model folder {name} does not exist")
     if "/" not in name:
         module = name.replace("-", "_")
-        # A name with dots would import the package above it.
+        # `find_spec` of a name with dots would import, and so run, the package above it.
         spec = importlib.util.find_spec(module) if module.isidentifier() else None
         for root in (spec.submodule_search_locations or []) if spec else []:
             if (packaged := Path(root) / "model").is_dir():

@@ -1,4 +1,4 @@
-"""Causal language models: how likely a completion is, or the next token."""
+"""Causal language models: the log-probability of a completion, or of the next token."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from palmfolio_scorer.models.packed.form import Forward
 
 COMPLETION, NEXT = "completion", "next"
-"""First part of an input: what is asked."""
+"""First part of an input: the question asked about it."""
 
-# The logits of one batch, in float32, take at most this much.
+# Bytes that the float32 logits of one batch may take: vocabularies are large.
 _LOGIT_BYTES = {"cpu": 2**28, "cuda": 2**31}
 
 
@@ -35,7 +35,7 @@ class LanguageModel(DeviceModel):
     Inputs and their outputs (2,):
 
     - `(COMPLETION, context, completion)`: the completion's summed log-probability in nats, and its
-      number of tokens. Both texts are tokenised by themselves and joined, as in generation.
+      number of tokens. The two texts are tokenised separately and joined, as in generation.
     - `(NEXT, context, yes, no)`: the log-probabilities that the next token begins `yes`, or `no`.
     """
 
@@ -97,7 +97,9 @@ class LanguageModel(DeviceModel):
 
         logits = self._model(**batch_tensors(batch, 0, self.device)).logits
         rows = zip(logits, batch, strict=True)
-        return torch.stack([_read(row[_rows(encoded)].float(), encoded) for row, encoded in rows])
+        return torch.stack(
+            [_output(row[_read_positions(encoded)].float(), encoded) for row, encoded in rows]
+        )
 
     def _packed_form(self) -> "Forward | None":
         import torch
@@ -106,13 +108,17 @@ class LanguageModel(DeviceModel):
         from palmfolio_scorer.models.packed.sequences import pack, packed
 
         def outputs(batch: Sequence[Encoded]) -> torch.Tensor:
-            rows = [_rows(encoded) for encoded in batch]
-            what = pack(batch, rows, self.device)
-            with packed(what):
-                given = arguments_of(what)
-                logits = self._model(**given, use_cache=False, logits_to_keep=what.rows).logits[0]
-            asked = zip(logits.split([len(own) for own in rows]), batch, strict=True)
-            return torch.stack([_read(own.float(), encoded) for own, encoded in asked])
+            positions = [_read_positions(encoded) for encoded in batch]
+            sequences = pack(batch, positions, self.device)
+            with packed(sequences):
+                arguments = arguments_of(sequences)
+                output = self._model(
+                    **arguments, use_cache=False, logits_to_keep=sequences.read_positions
+                )
+            logits = output.logits[0].split([len(own) for own in positions])
+            return torch.stack(
+                [_output(own.float(), encoded) for own, encoded in zip(logits, batch, strict=True)]
+            )
 
         with torch.inference_mode():
             return adopt(self._model, outputs, self._padded, {"start": 1})
@@ -122,7 +128,7 @@ class LanguageModel(DeviceModel):
         return memory_of(self._model)
 
     def release(self) -> None:
-        """Gives cached device memory back."""
+        """Releases cached device memory."""
         release_cache(self.device)
 
     def first_token(self, text: str) -> int:
@@ -137,10 +143,10 @@ class LanguageModel(DeviceModel):
         return ids[0]
 
     def _encode_one(self, parts: ModelInput) -> Encoded:
-        asked, context, *rest = parts
-        # A context that a chat template wrote has its special tokens already.
+        question, context, *rest = parts
+        # No special tokens are added: a chat template has already written them.
         context_ids = self._ids(context) or [self._begin()]
-        if asked == NEXT:
+        if question == NEXT:
             answers = [self.first_token(answer) for answer in rest]
             return Encoded(self._cut(context_ids, 0), {"answers": answers})
         completion = self._ids(rest[0])
@@ -152,7 +158,11 @@ class LanguageModel(DeviceModel):
         return Encoded(ids, {"start": len(ids) - len(completion)})
 
     def _cut(self, context: list[int], completion: int) -> list[int]:
-        """The context, without its beginning where it is too long, or a failure."""
+        """The context, cut at its beginning where it is too long for the completion.
+
+        Raises:
+            SampleError: it is too long and must not be cut, or no token of it fits.
+        """
         room = self._max_tokens - completion
         if len(context) <= room:
             return context
@@ -173,8 +183,8 @@ class LanguageModel(DeviceModel):
         return int(begin if begin is not None else tokenizer.eos_token_id or 0)
 
 
-def _rows(encoded: Encoded) -> range:
-    """The tokens after which something is asked."""
+def _read_positions(encoded: Encoded) -> range:
+    """Positions of the tokens whose next-token predictions are read."""
     last = len(encoded.ids) - 1
     return range(last, last + 1) if "answers" in encoded.extra else range(_start(encoded) - 1, last)
 
@@ -184,8 +194,8 @@ def _start(encoded: Encoded) -> int:
     return start
 
 
-def _read(logits: "torch.Tensor", encoded: Encoded) -> "torch.Tensor":
-    """What was asked of one input; `logits` (R, V) in float32, after the tokens `_rows`."""
+def _output(logits: "torch.Tensor", encoded: Encoded) -> "torch.Tensor":
+    """The output (2,) for one input, from float32 `logits` (R, V) at its `_read_positions`."""
     import torch
 
     predictions = torch.log_softmax(logits, -1)

@@ -1,4 +1,4 @@
-"""The seam between the engine and a neural model."""
+"""The interface between the engine and a neural model."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
@@ -10,11 +10,11 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 ModelInput = tuple[str, ...]
-"""One thing to compute; what the parts mean is the model's business. Equal inputs give equal
-outputs, so the engine computes each once."""
+"""One input; each model defines the meaning of its parts. Equal inputs give equal outputs, so the
+engine computes each once."""
 
 Output = npt.NDArray[np.float32]
-"""What a model says about one input, shape (K,)."""
+"""A model's output for one input, shape (K,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Encoded:
     ids: Sequence[int]
     """Token ids, without padding."""
     extra: dict[str, Any] = field(default_factory=dict)
-    """What else the model needs, for example token types."""
+    """Other data that the model needs, for example token types."""
 
     @property
     def length(self) -> int:
-        """Number of tokens, at least 1: what a place in a batch costs."""
+        """Number of tokens, at least 1: the input's cost in a batch."""
         return max(1, len(self.ids))
 
 
@@ -44,20 +44,22 @@ class ModelOptions(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto` is bfloat16 on CUDA and float32 elsewhere."""
     max_tokens: int | None = Field(default=None, gt=0)
-    """Tokens of one input at most; None means what the model was made for."""
+    """Tokens of one input at most; None means the model's own limit."""
     overflow: Literal["truncate", "truncate_left", "fail"] = "truncate"
-    """What happens to a longer input: its end or its beginning is cut off, or the sample fails."""
+    """For a longer input: its end or its beginning is cut off, or the sample fails."""
     trust_remote_code: bool = False
     """Runs code that comes with the model. Only for models you have read."""
 
     def shared(self) -> "ModelOptions":
-        """These options alone, without what a trait adds: traits that agree share the model."""
+        """The options of the model only: traits for which they are equal share one model."""
         return ModelOptions(**{name: getattr(self, name) for name in ModelOptions.model_fields})
 
 
 class DeviceModel(ABC):
-    """A loaded model. `encode` runs on tokeniser threads, `forward` on the model's own threads,
-    of which several may call it at once.
+    """A loaded model.
+
+    `encode` runs on the text threads, `forward` on the model's own threads. Several threads may
+    call either at the same time.
     """
 
     revision: str
@@ -65,9 +67,9 @@ class DeviceModel(ABC):
     device: str
     dtype: str
     pads: bool = True
-    """Whether a batch is filled up to its longest input, so that padding costs like tokens."""
+    """Whether a batch is padded to its longest input, so that padding costs as much as tokens."""
     max_batch_tokens: int | None = None
-    """Tokens of one batch, padding included, where the model wants fewer than the engine's
+    """Tokens of one batch, padding included, where the model takes fewer than the engine's
     budget."""
 
     @abstractmethod
@@ -75,21 +77,22 @@ class DeviceModel(ABC):
         """Tokenises inputs.
 
         Raises:
-            SampleError: an input cannot be encoded (for one input at a time, it is that one).
+            SampleError: an input cannot be encoded. To find it, the engine then encodes the inputs
+                one by one.
         """
 
     @abstractmethod
     def forward(self, batch: Sequence[Encoded]) -> npt.NDArray[np.float32]:
-        """Outputs (B, K) for a batch; each row depends on its own input alone."""
+        """Outputs (B, K) for a batch; each row depends on its own input only."""
 
     @abstractmethod
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""
 
     def release(self) -> None:  # noqa: B027 - most models have nothing to release
-        """Gives cached device memory back, after an out-of-memory error or when unloaded."""
+        """Releases cached device memory, after an out-of-memory error or when unloaded."""
 
 
-def identity(kind: type[DeviceModel], options: ModelOptions, device: str) -> Hashable:
-    """Traits whose identity is equal share one loaded model."""
+def sharing_key(kind: type[DeviceModel], options: ModelOptions, device: str) -> Hashable:
+    """Traits whose models have equal keys share one loaded model."""
     return (kind, options, device)

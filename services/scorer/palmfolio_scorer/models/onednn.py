@@ -1,8 +1,8 @@
 """Linear layers on a CPU with their weights in oneDNN's own layout.
 
-Torch's general product reorders or copies a weight on every call; torch's compiler lays weights out
-once, by the two operators used here. On short batches that is worth a tenth and more; and a row of
-the product no longer depends, in its last digit, on how many other rows there are.
+Torch's general product reorders or copies a weight on every call. The two operators used here are
+those of torch's compiler; they lay a weight out once. On short batches this saves 10 % and more.
+Besides, the last digit of a row of the product does not depend on the number of other rows.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from palmfolio_scorer.models.device import is_cpu
 _log = get_logger(__name__)
 
 _DTYPES = (torch.float32, torch.bfloat16)
-_ROWS = 512  # tokens of a batch for which the layout is chosen; others work as well
+_ROWS = 512  # tokens of a batch that the layout is optimised for; any number works
 
 
 class OneDnnLinear(torch.nn.Module):
@@ -25,7 +25,7 @@ class OneDnnLinear(torch.nn.Module):
     def __init__(self, linear: torch.nn.Linear) -> None:
         """
         Raises:
-            RuntimeError: this torch, or this processor, has no such layout.
+            RuntimeError: this torch or this processor does not have the layout.
         """
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
@@ -36,9 +36,10 @@ class OneDnnLinear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(…, in_features) to (…, out_features)."""
         if x.numel() == self.in_features:
-            # A single row takes another kernel, whose last digits differ: it goes as two.
-            alone = self._product(x.reshape(1, -1).expand(2, -1).contiguous())[0]
-            return alone.reshape(*x.shape[:-1], self.out_features)
+            # oneDNN takes another kernel for a single row, and its last digits differ. So a
+            # single row is computed twice, as two rows.
+            row = self._product(x.reshape(1, -1).expand(2, -1).contiguous())[0]
+            return row.reshape(*x.shape[:-1], self.out_features)
         return self._product(x)
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
@@ -49,9 +50,9 @@ class OneDnnLinear(torch.nn.Module):
 
 
 def use_onednn(model: Any, device: str) -> None:
-    """Replaces a model's linear layers where that gives the same outputs; else leaves them.
+    """Replaces a model's linear layers by `OneDnnLinear`, where the outputs stay the same.
 
-    A weight that several layers share stays as it is, so that it is not held twice.
+    A layer that shares its weight with others is kept, so that the weight is not held twice.
     """
     if not is_cpu(device):
         return
@@ -73,13 +74,13 @@ def use_onednn(model: Any, device: str) -> None:
 
 
 def _replacement(layer: torch.nn.Linear) -> OneDnnLinear | None:
-    """A layer's replacement, or None where it cannot be made or differs."""
+    """A layer's replacement, or None where it cannot be made or its outputs differ."""
     x = torch.linspace(-1.0, 1.0, 3 * layer.in_features).reshape(1, 3, -1).to(layer.weight.dtype)
     try:
         with torch.inference_mode():
-            made = OneDnnLinear(layer)
-            torch.testing.assert_close(made(x), layer(x), rtol=1e-2, atol=1e-2)
+            replacement = OneDnnLinear(layer)
+            torch.testing.assert_close(replacement(x), layer(x), rtol=1e-2, atol=1e-2)
     except (RuntimeError, AttributeError, AssertionError) as error:
-        _log.info("linear layers stay as they are", reason=str(error).splitlines()[0])
+        _log.info("linear layers are kept", reason=str(error).splitlines()[0])
         return None
-    return made
+    return replacement

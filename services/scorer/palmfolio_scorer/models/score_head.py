@@ -1,4 +1,4 @@
-"""Score models of safe-rlhf: a backbone, and a linear head named `score_head` on its last token.
+"""Score models of safe-rlhf: a backbone, and a linear head `score_head` that reads its last token.
 
 Transformers has no class for them; their configuration names one that ends in `ForScore`.
 """
@@ -22,11 +22,11 @@ def has_score_head(config: Any) -> bool:
 def load_score_head_model(
     source: str, config: Any, dtype: "torch.dtype", hub: dict[str, Any]
 ) -> Any:
-    """A module that answers like a Transformers classifier: `model(...).logits`.
+    """A module with the interface of a Transformers classifier: `model(...).logits`.
 
     Raises:
-        TraitLoadError: the head's weights are missing, or the model wants its rewards normalised
-            by running statistics (a reward must depend on its sample alone).
+        TraitLoadError: the head's weights are missing, or the model normalises its rewards by
+            running statistics (a reward must depend on its own sample only).
     """
     import torch
     from transformers import AutoModel
@@ -65,15 +65,15 @@ def load_score_head_model(
 
 
 def _read_head(source: str, revision: str | None) -> dict[str, Any]:
-    """The tensors `score_head.*`, from safetensors alone."""
+    """The tensors `score_head.*`; safetensors only, never pickles."""
     from safetensors import safe_open
     from transformers.utils.hub import cached_file
 
     def find(name: str) -> str | None:
-        found: str | None = cached_file(
+        path: str | None = cached_file(
             source, name, revision=revision, _raise_exceptions_for_missing_entries=False
         )
-        return found
+        return path
 
     files = {"model.safetensors"}
     if index := find("model.safetensors.index.json"):

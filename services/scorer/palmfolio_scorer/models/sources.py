@@ -1,6 +1,6 @@
-"""Where models may come from, and what their folders may hold.
+"""The sources of models that the operator allows, and the files that their folders may hold.
 
-Weights are read from safetensors alone: whoever writes a pickle can run code where it is read.
+Weights are read from safetensors only: the author of a pickle can run code where it is read.
 """
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from palmfolio_scorer.models.files import Origin, TraitLoadError, find
+from palmfolio_scorer.models.files import Origin, TraitLoadError, find_model
 from palmfolio_scorer.models.model import ModelOptions
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.msgpack")
@@ -16,24 +16,24 @@ PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.h5", "*.m
 
 
 @dataclass(frozen=True)
-class ModelPlaces:
-    """Which models the operator allows."""
+class ModelSources:
+    """The models that the operator allows."""
 
     roots: tuple[Path, ...] | None = None
-    """Folders that hold the models; None allows any folder that a trait names. Packages that are
-    installed beside the scorer are allowed everywhere."""
+    """Folders that hold the models; None allows any folder that a trait names. Installed model
+    packages are always allowed."""
     hub: bool = False
     """Whether a model may be downloaded by its hub id."""
 
     def check(self, options: ModelOptions) -> None:
-        """Checks a model's place and files, before anything reads them.
+        """Checks a model's origin and files, before anything reads them.
 
         Raises:
             TraitLoadError: there is no such model, it lies outside `roots` (as it is named, through
-                `..` or through a link), it is a hub id and those are not allowed, or it is none
-                that can be loaded safely.
+                `..` or through a link), it is a hub id and those are not allowed, or it cannot be
+                loaded safely.
         """
-        source, origin = find(options.model)
+        source, origin = find_model(options.model)
         if origin is Origin.HUB:
             if not self.hub:
                 raise TraitLoadError(
@@ -73,13 +73,13 @@ def _with_links_followed(folder: Path) -> Iterator[Path]:
 def _check_files(folder: Path) -> None:
     if (folder / "adapter_config.json").exists():
         raise TraitLoadError(
-            f"the model folder {folder} holds an adapter (adapter_config.json), which names its "
-            "base model by itself: merge it into its base model, and name the merged model"
+            f"the model folder {folder} holds an adapter (adapter_config.json), which itself "
+            "names its base model: merge it into its base model, and name the merged model"
         )
     for where, _, names in os.walk(folder, followlinks=False):
         pickled = sorted(n for n in names if n.startswith("pytorch_model") and n.endswith(".bin"))
         if pickled and not any(name.endswith(".safetensors") for name in names):
             raise TraitLoadError(
-                f"the model folder {where} holds pickled weights alone ({pickled[0]}); pickles are "
+                f"the model folder {where} holds pickled weights only ({pickled[0]}); pickles are "
                 "never loaded: save the model as safetensors (`save_pretrained`)"
             )

@@ -1,19 +1,19 @@
-"""The loaded models of one scorer: traits that ask for the same one share it."""
+"""The loaded models of one scorer; traits that ask for the same model share it."""
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from palmfolio_scorer.models.files import locate, model_revision
-from palmfolio_scorer.models.model import DeviceModel, ModelOptions, identity
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.model import DeviceModel, ModelOptions, sharing_key
+from palmfolio_scorer.models.sources import ModelSources
 
 Model = TypeVar("Model", bound=DeviceModel)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model, and the options that asked for it."""
+    """A model, and the options that it was loaded with."""
 
     options: ModelOptions
     model: DeviceModel
@@ -23,17 +23,17 @@ class ModelStore:
     """Loads each model once. Not thread-safe: traits are loaded one after another."""
 
     def __init__(
-        self, device: str, places: ModelPlaces | None = None, before: "ModelStore | None" = None
+        self, device: str, sources: ModelSources | None = None, before: "ModelStore | None" = None
     ) -> None:
         """
         Args:
             device: where models are loaded.
-            places: where models may come from; None allows any folder and no hub id.
-            before: the store that this one comes after: what it holds, and is still as it was on
-                the disk, is not loaded again.
+            sources: where models may come from; None allows any folder and no hub id.
+            before: the store that this one replaces, if any: its models whose files have not
+                changed are not loaded again.
         """
         self.device = device
-        self.places = places or ModelPlaces()
+        self.sources = sources or ModelSources()
         self._before = dict(before._models) if before else {}
         self._models: dict[Hashable, LoadedModel] = {}
 
@@ -43,9 +43,9 @@ class ModelStore:
         Raises:
             TraitLoadError: the model may not be loaded, or cannot be.
         """
-        key = identity(kind, options, self.device)
+        key = sharing_key(kind, options, self.device)
         if key not in self._models:
-            self.places.check(options)
+            self.sources.check(options)
             known = self._before.get(key)
             if known is None or _has_changed(known):
                 known = LoadedModel(options, make(self.device))
@@ -57,7 +57,7 @@ class ModelStore:
         return list(self._models.values())
 
     def forget_before(self) -> None:
-        """Lets go of the models of the store before that are not used again."""
+        """Drops the models of the store `before` that this one does not use."""
         self._before.clear()
 
     def __iter__(self) -> Iterator[DeviceModel]:
@@ -65,5 +65,5 @@ class ModelStore:
 
 
 def _has_changed(known: LoadedModel) -> bool:
-    """Whether a folder's files are others by now. A hub id is taken as unchanged."""
+    """Whether a folder's files differ from those loaded. A hub id is taken as unchanged."""
     return model_revision(locate(known.options), known.model.revision) != known.model.revision

@@ -1,4 +1,4 @@
-"""Tokenising with a limit, from any thread."""
+"""A tokeniser with a limit, for any thread."""
 
 import sys
 import threading
@@ -8,12 +8,12 @@ from typing import Any, Literal
 from palmfolio_scorer.models.model import Encoded
 from palmfolio_scorer.samples import SampleError
 
-# What Transformers reports where a tokeniser has no limit of its own is far above this.
+# For a tokeniser without a limit Transformers reports a number far above this.
 _NO_LIMIT = 10**9
 
 
 class LimitedTokeniser:
-    """A Transformers tokeniser that cuts or refuses what is longer than `max_tokens`.
+    """A Transformers tokeniser that cuts or refuses inputs longer than `max_tokens`.
 
     Attributes:
         max_tokens: tokens of one input at most, special ones included.
@@ -33,7 +33,8 @@ class LimitedTokeniser:
         self.max_tokens = min(limit for limit in [*limits, sys.maxsize] if limit is not None)
         self._overflow = overflow
         tokenizer.truncation_side = "left" if overflow == "truncate_left" else "right"
-        # A fast tokeniser holds its truncation as state, and is not to be borrowed twice.
+        # A fast tokeniser keeps its truncation as state, and fails ("Already borrowed") when two
+        # threads use it at the same time.
         self._lock = threading.Lock()
 
     def __call__(
@@ -42,7 +43,7 @@ class LimitedTokeniser:
         """Encodes texts or pairs of texts.
 
         Raises:
-            SampleError: one is longer than `max_tokens` and is to fail.
+            SampleError: an input is empty, or longer than `max_tokens` while `overflow` is `fail`.
         """
         limited = self.max_tokens < _NO_LIMIT and self._overflow != "fail"
         with self._lock:

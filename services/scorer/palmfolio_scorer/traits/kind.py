@@ -1,11 +1,12 @@
-"""The interface of a trait kind.
+"""The interface of a trait kind; plugins implement it too (examples/trait_plugin).
 
-A trait gives a raw reward to each sample, a function of (prompt, response, reference) alone: of no
-other sample, no clock and no randomness. There are two ways to be one:
+A trait gives a raw reward to each sample. The reward is a function of the sample's three texts
+(prompt, response, reference) only: not of other samples, the clock or chance. A kind is a subclass
+of one of two classes:
 
 - `TextTrait`: a plain function of the texts; override `reward`.
 - `ModelTrait`: some inputs to a neural model, and a reward from its outputs; the engine batches,
-  shares and caches the model's work. Override `inputs` and `reward_from`.
+  shares and caches the model's work. Override `load`, `inputs` and `reward_from`.
 """
 
 from abc import ABC, abstractmethod
@@ -24,15 +25,28 @@ from palmfolio_scorer.samples import Sample, SampleError, SampleFailure
 FloatArray = npt.NDArray[np.float64]
 
 
+class TraitConfigError(ValueError):
+    """A trait is declared wrongly; the message says what is allowed."""
+
+
 class TraitOptions(BaseModel):
-    """Base of every kind's options; unknown keys are errors."""
+    """Base of a kind's options: a pydantic model that takes the keys of the trait file.
+
+    Unknown keys are errors. `name`, `kind`, `description` and `normalisation` are not options.
+
+    Example:
+        >>> class KeywordsOptions(TraitOptions):
+        ...     words: tuple[str, ...]
+        >>> KeywordsOptions(words=["flour", "yeast"]).words
+        ('flour', 'yeast')
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class RawRewards:
-    """Rewards as a trait computes them."""
+    """One trait's raw rewards of N samples, before normalisation."""
 
     values: FloatArray
     """Shape (N,); NaN exactly where `failures` has an entry."""
@@ -41,7 +55,7 @@ class RawRewards:
 
     @classmethod
     def collect(cls, results: Sequence[float | SampleFailure]) -> "RawRewards":
-        """From one reward or failure per sample; a reward that is not finite is a failure."""
+        """Collects one reward or failure per sample; a reward that is not finite is a failure."""
         values = np.full(len(results), np.nan)
         failures: dict[int, SampleFailure] = {}
         for i, result in enumerate(results):
@@ -58,26 +72,32 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 class Trait(ABC, Generic[Options]):
-    """One kind of trait with its options."""
+    """One trait: a kind with its options. Subclass `TextTrait` or `ModelTrait`."""
 
     kind: ClassVar[str]
-    """What `kind:` in the trait file says."""
+    """The kind's name, the value of `kind:` in the trait file. A plugin's kind is named by its
+    entry point."""
     code_version: ClassVar[int] = 1
-    """Raise it whenever the same options would give another reward."""
+    """Raise it whenever the same options would give another reward: the trait's version changes
+    with it, and evaluations of the two versions never mix."""
     options_type: ClassVar[type[BaseModel]]
+    """The class of the options."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
     def load(self, models: ModelStore) -> None:
-        """Reads what scoring needs. Called once, on a thread of its own.
+        """Reads the models and files that scoring needs. Called once, never on the event loop.
 
         Raises:
-            TraitLoadError: the trait cannot be scored, and why.
+            TraitLoadError: the trait cannot be scored; the message says why.
         """
 
     def identity(self) -> dict[str, Any]:
-        """What determines the raw rewards, as JSON: part of the trait's version. After `load`."""
+        """Everything that determines the raw rewards, as JSON: part of the trait's version.
+
+        Called after `load`.
+        """
         return {
             "kind": self.kind,
             "code_version": self.code_version,
@@ -86,18 +106,35 @@ class Trait(ABC, Generic[Options]):
 
 
 class TextTrait(Trait[Options]):
-    """A trait that needs no neural model."""
+    """A trait that is a plain function of the texts.
+
+    Example:
+        >>> class Questions(TextTrait[TraitOptions]):
+        ...     options_type = TraitOptions
+        ...
+        ...     def reward(self, sample: Sample) -> float:
+        ...         if not sample.response:
+        ...             raise SampleError("is empty", field="response")
+        ...         return float(sample.response.count("?"))
+        >>> trait = Questions(TraitOptions())
+        >>> rewards = trait.raw_rewards([Sample("Hi", "Who? Why?"), Sample("Hi", "")])
+        >>> rewards.values
+        array([ 2., nan])
+        >>> rewards.failures[1].message
+        'is empty'
+    """
 
     @abstractmethod
     def reward(self, sample: Sample) -> float:
-        """One raw reward.
+        """The raw reward of one sample, any finite number.
 
         Raises:
-            SampleError: this sample cannot be scored. Any other exception counts as one.
+            SampleError: this sample cannot be scored. Any other exception has the same effect,
+                with the code INTERNAL.
         """
 
     def raw_rewards(self, samples: Sequence[Sample]) -> RawRewards:
-        """Raw rewards; a sample that raises fails alone."""
+        """Raw rewards; a sample that raises does not fail the others."""
         return RawRewards.collect([self._guarded(sample) for sample in samples])
 
     def _guarded(self, sample: Sample) -> float | SampleFailure:
@@ -110,14 +147,18 @@ class TextTrait(Trait[Options]):
 
 
 class ModelTrait(Trait[Options]):
-    """A trait computed from a neural model's outputs."""
+    """A trait that is computed from a neural model's outputs.
+
+    Example: `embedding_similarity.py` in this folder asks for two embeddings per sample and
+    returns their cosine.
+    """
 
     model: DeviceModel
-    """Set by `load`."""
+    """Set by `load`: get it from the `ModelStore`, so that traits share models."""
 
     @abstractmethod
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
-        """What the model must compute for a sample.
+        """The inputs that the model must compute for a sample.
 
         Raises:
             SampleError: this sample cannot be scored.
@@ -132,10 +173,13 @@ class ModelTrait(Trait[Options]):
         """
 
     def identity(self) -> dict[str, Any]:
-        """A model is told by its files, not by where they lie."""
+        """As for every trait, but the model counts by its content, not by its name or path.
+
+        So the same files in another folder give the same version.
+        """
         options = self.options.model_dump(mode="json")
-        for place in ("model", "revision"):
-            options.pop(place, None)
+        for location in ("model", "revision"):
+            options.pop(location, None)
         return {
             "kind": self.kind,
             "code_version": self.code_version,

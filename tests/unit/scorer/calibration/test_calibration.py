@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from palmfolio_scorer.calibration.fitting import (
     FITS,
     CalibrationError,
-    CalibrationStore,
     fit_minmax,
     fit_quantile,
     fit_sigmoid,
 )
 from palmfolio_scorer.calibration.normalisation import MinMax
+from palmfolio_scorer.calibration.store import CalibrationStore
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.traits.catalogue.trait_set import TraitSet, parse_traits
+from palmfolio_scorer.traits.catalogue.spec import parse_traits
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 
 RAW = np.array([3.0, -1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, 5.0])
 TRAITS = """

@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 
-from palmfolio_scorer.lifecycle.memory import device_memory, give_back, resident_bytes
+from palmfolio_scorer.lifecycle.memory import device_memory, release_memory, resident_bytes
 
 
 def test_resident_memory_rises_with_what_is_held_and_falls_when_it_is_given_back() -> None:
@@ -17,7 +17,7 @@ def test_resident_memory_rises_with_what_is_held_and_falls_when_it_is_given_back
     gc.disable()
     try:
         del held
-        give_back(["cpu"])
+        release_memory(["cpu"])
     finally:
         gc.enable()
     assert full - resident_bytes() > 200 * 2**20

@@ -18,8 +18,9 @@ from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.traits.kind import TraitConfigError
 from palmfolio_scorer.traits.language_model import LanguageModelTrait
-from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
+from palmfolio_scorer.traits.registry import make_trait
 from tests.support.counting_model import engine_on, served
 from tests.support.tiny_models import language_model
 
@@ -154,8 +155,8 @@ def test_a_chat_template_frames_the_context() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"measure": "judge"}, "exactly when"),
-        ({"template": "{prompt} {response}"}, "exactly when"),
+        ({"measure": "judge"}, "must hold"),
+        ({"template": "{prompt} {response}"}, "must hold"),
     ],
 )
 def test_a_wrong_template_is_refused(options: dict[str, Any], message: str) -> None:

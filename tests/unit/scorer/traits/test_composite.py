@@ -11,8 +11,9 @@ from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.catalogue.presets import preset_names, preset_text
-from palmfolio_scorer.traits.catalogue.trait_set import TraitSet, TraitSpec, parse_traits
-from palmfolio_scorer.traits.registry import TraitConfigError
+from palmfolio_scorer.traits.catalogue.spec import TraitSpec, parse_traits
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
+from palmfolio_scorer.traits.kind import TraitConfigError
 from tests.support.counting_model import engine_on
 from tests.support.tiny_models import classifier, score_model
 

@@ -9,8 +9,8 @@ import pytest
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits import registry
-from palmfolio_scorer.traits.kind import TextTrait
-from palmfolio_scorer.traits.registry import TraitConfigError, kinds, make_trait
+from palmfolio_scorer.traits.kind import TextTrait, TraitConfigError
+from palmfolio_scorer.traits.registry import kinds, make_trait
 
 EXAMPLE = Path(__file__).parents[4] / "examples" / "trait_plugin"
 
@@ -45,8 +45,8 @@ def test_the_example_adds_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("verifier", "palmfolio_keywords:Keywords", "exists already"),
-        ("keywords", "palmfolio_keywords:KeywordsOptions", "no subclass"),
+        ("verifier", "palmfolio_keywords:Keywords", "already exists"),
+        ("keywords", "palmfolio_keywords:KeywordsOptions", "not a subclass"),
         ("keywords", "palmfolio_nowhere:Trait", "palmfolio_nowhere"),
     ],
 )

@@ -9,9 +9,10 @@ from palmfolio_scorer.models.files import TraitLoadError, locate
 from palmfolio_scorer.models.model import ModelOptions
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
-from palmfolio_scorer.traits.catalogue.trait_set import TraitSet, TraitSpec, read_traits
-from palmfolio_scorer.traits.kind import TextTrait
-from palmfolio_scorer.traits.registry import TraitConfigError, make_trait
+from palmfolio_scorer.traits.catalogue.spec import TraitSpec, read_traits
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
+from palmfolio_scorer.traits.kind import TextTrait, TraitConfigError
+from palmfolio_scorer.traits.registry import make_trait
 
 MINMAX = {"kind": "minmax", "low": 0, "high": 1}
 
@@ -71,8 +72,8 @@ def test_embedding_similarity_prefers_the_answer_that_has_to_do_with_the_questio
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("nonsense", {}, "none of .*embedding_similarity.*verifier"),
-        ("verifier", {"check": "words"}, "none of .*length"),
+        ("nonsense", {}, "known: .*embedding_similarity.*verifier"),
+        ("verifier", {"check": "words"}, "known: .*length"),
         ("verifier", {"check": "length", "unit": "words"}, "unit: .*'characters' or 'tokens'"),
         ("verifier", {"check": "length", "colour": "red"}, "colour: Extra inputs"),
         ("embedding_similarity", {}, "model: Field required"),

@@ -1,1 +1,1 @@
-"""Models without padding: the sequences of a batch in one row."""
+"""Models without padding: all sequences of a batch lie in one row."""

@@ -14,23 +14,23 @@ from palmfolio_scorer.models.packed.sequences import current_pack, pack, packed
 def packed_classifier(
     model: Any, padded: Forward, pad_id: int | None, device: str
 ) -> Forward | None:
-    """A model's packed form, or None where it has none or would not agree with the padded one.
+    """A model's packed form; None where it has none, or its outputs differ from the padded form's.
 
     Args:
         model: a Transformers classifier, or a score model of `score_head.py`.
-        padded: the reference; not to be used any more on success.
-        pad_id: a decoder's head skips this token at the end of a sequence; None for nothing.
+        padded: the padded form, the reference; do not use it after success.
+        pad_id: a decoder's head skips this token at the end of a sequence; None: it skips nothing.
         device: where the model is.
     """
     body = getattr(model, "backbone", None) or getattr(model, "base_model", None)
     if body is None or not hasattr(body, "set_attn_implementation"):
         return None
-    made = _first_token(model, body, device) or _last_token(model, body, pad_id, device)
-    return None if made is None else adopt(body, made, padded, {})
+    form = _first_token(model, body, device) or _last_token(model, body, pad_id, device)
+    return None if form is None else adopt(body, form, padded, {})
 
 
 def _first_token(model: Any, body: Any, device: str) -> Forward | None:
-    """BERT's family: heads read the first token, so the last layer is computed for it alone."""
+    """BERT's family: heads read the first token, so the last layer is computed for it only."""
     layers = getattr(getattr(body, "encoder", None), "layer", None)
     attention: Any = getattr(layers[-1], "attention", None) if layers else None
     if not (hasattr(attention, "self") and hasattr(attention, "output")):
@@ -39,23 +39,23 @@ def _first_token(model: Any, body: Any, device: str) -> Forward | None:
 
     def keep_rows(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...] | None:
         """(1, T, H) to (B, 1, H): from here on every sequence is its first token."""
-        what = current_pack()
-        if what is None:
+        sequences = current_pack()
+        if sequences is None:
             return None
-        return tuple(tensor[0, what.rows][:, None] for tensor in arguments)
+        return tuple(tensor[0, sequences.read_positions][:, None] for tensor in arguments)
 
     attention.output.register_forward_pre_hook(keep_rows)
 
     def logits(batch: Sequence[Encoded]) -> torch.Tensor:
-        what = pack(
+        sequences = pack(
             batch,
             [[0]] * len(batch),
             device,
             positions=positions,
-            rows_alone=attention.self,
+            first_only=attention.self,
         )
-        with packed(what):
-            result: torch.Tensor = model(**arguments_of(what)).logits
+        with packed(sequences):
+            result: torch.Tensor = model(**arguments_of(sequences)).logits
         return result
 
     return logits
@@ -68,20 +68,22 @@ def _last_token(model: Any, body: Any, pad_id: int | None, device: str) -> Forwa
         return None
 
     def logits(batch: Sequence[Encoded]) -> torch.Tensor:
-        what = pack(batch, [[_last_row(encoded.ids, pad_id)] for encoded in batch], device)
-        with packed(what):
-            given = arguments_of(what)
-            given.pop("token_type_ids", None)
-            hidden = body(**given, use_cache=False).last_hidden_state
-            result: torch.Tensor = head(hidden[0, what.rows])
+        sequences = pack(
+            batch, [[_last_token_read(encoded.ids, pad_id)] for encoded in batch], device
+        )
+        with packed(sequences):
+            arguments = arguments_of(sequences)
+            arguments.pop("token_type_ids", None)
+            hidden = body(**arguments, use_cache=False).last_hidden_state
+            result: torch.Tensor = head(hidden[0, sequences.read_positions])
         return result
 
     return logits
 
 
-def _last_row(ids: Sequence[int], pad_id: int | None) -> int:
-    """Where Transformers reads a decoder's answer: the last token that is not padding."""
-    for row in range(len(ids) - 1, -1, -1):
-        if ids[row] != pad_id:
-            return row
+def _last_token_read(ids: Sequence[int], pad_id: int | None) -> int:
+    """The position where Transformers reads a decoder's answer: the last that is not padding."""
+    for position in range(len(ids) - 1, -1, -1):
+        if ids[position] != pad_id:
+            return position
     return 0

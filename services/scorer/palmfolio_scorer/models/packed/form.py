@@ -1,4 +1,4 @@
-"""A model's packed form: the same outputs without padding, where its architecture allows it."""
+"""Packed forms: a model's outputs without padding, adopted only where they are the same."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -13,42 +13,43 @@ from palmfolio_scorer.models.packed.sequences import ATTENTION, IntArray, Pack, 
 _log = get_logger(__name__)
 
 _PROBE_LENGTHS = (3, 17, 9)
+"""Tokens of the sequences on which both forms are compared."""
 Forward: TypeAlias = Callable[[Sequence[Encoded]], torch.Tensor]
-"""Outputs (B, K) of a batch. Safe to call from several threads."""
+"""From a batch to its outputs (B, K). Safe to call from several threads."""
 
 
-def adopt(body: Any, made: Forward, padded: Forward, extra: dict[str, Any]) -> Forward | None:
-    """`made`, or None when it fails or differs from `padded` on sequences made up for this.
+def adopt(body: Any, form: Forward, padded: Forward, extra: dict[str, Any]) -> Forward | None:
+    """Returns `form`, or None when it fails or differs from `padded` on a few random sequences.
 
-    On success the attention of `body` is ours, and `padded` is not to be used any more.
+    On success `body` keeps the packed attention, and `padded` must not be used any more.
 
     Args:
         body: the Transformers model that holds the attention.
-        made: the packed form.
-        padded: the reference.
-        extra: what an input of the model carries beside its ids.
+        form: the packed form.
+        padded: the padded form, the reference.
+        extra: `Encoded.extra` of the model's inputs.
     """
     before = body.config._attn_implementation
     try:
         probe = _probe(body.get_input_embeddings().num_embeddings, extra)
         expected = torch.cat([padded([encoded]) for encoded in probe]).float()
         body.set_attn_implementation(ATTENTION)
-        outputs = made(probe).float()
+        outputs = form(probe).float()
         agrees = _agree(outputs, expected, next(body.parameters()).dtype)
         reason = "packed outputs differ from padded ones"
     except Exception as error:
         agrees, reason = False, f"{type(error).__name__}: {error}"
     if agrees:
-        return made
+        return form
     body.set_attn_implementation(before)
     _log.info("batches are padded", model=type(body).__name__, reason=reason)
     return None
 
 
 def positions_of(body: Any) -> Callable[[IntArray], IntArray]:
-    """How a model numbers the tokens of a sequence.
+    """The function by which a model numbers the tokens of a sequence.
 
-    RoBERTa's kin number those that are no padding, from the padding token's id on.
+    RoBERTa's family counts from the padding token's id, and skips padding tokens.
     """
     embeddings = getattr(body, "embeddings", None)
     padding = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
@@ -62,12 +63,12 @@ def positions_of(body: Any) -> Callable[[IntArray], IntArray]:
     return positions
 
 
-def arguments_of(what: Pack) -> dict[str, torch.Tensor]:
-    """A pack as a Transformers model takes it."""
-    given = {"input_ids": what.input_ids, "position_ids": what.position_ids}
-    if what.token_types is not None:
-        given["token_type_ids"] = what.token_types
-    return given
+def arguments_of(sequences: Pack) -> dict[str, torch.Tensor]:
+    """A pack as the keyword arguments of a Transformers model."""
+    arguments = {"input_ids": sequences.input_ids, "position_ids": sequences.position_ids}
+    if sequences.token_types is not None:
+        arguments["token_type_ids"] = sequences.token_types
+    return arguments
 
 
 def _probe(vocabulary: int, extra: dict[str, Any]) -> list[Encoded]:
@@ -76,9 +77,10 @@ def _probe(vocabulary: int, extra: dict[str, Any]) -> list[Encoded]:
 
 
 def _agree(outputs: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:
-    """Whether outputs differ by rounding alone, measured against how much the inputs' differ."""
+    """Whether outputs differ by rounding only, relative to the spread between inputs."""
     if outputs.shape != expected.shape:
         return False
     spread = float((expected.max(0).values - expected.min(0).values).max())
+    # bfloat16 and float16 keep 2 to 3 digits, so two orders of operations may differ that much.
     share, least = (1e-3, 1e-5) if dtype == torch.float32 else (0.1, 1e-2)
     return bool((outputs - expected).abs().max() <= share * spread + least)

@@ -1,8 +1,8 @@
-"""Padding-free forward passes: the sequences of a batch lie one behind the other in one row.
+"""Padding-free forward passes: the sequences of a batch lie one after another in one row.
 
-Transformers calls the attention function that is registered under the name in a model's
-configuration. Ours knows, per thread, where the sequences of the row begin and end, and keeps them
-apart. Nothing else in a Transformer mixes tokens, as long as each brings its position.
+Transformers calls the attention function that a model's configuration names. The function here
+knows, per thread, where the sequences of the row begin and end, and keeps them apart. Nothing else
+in a Transformer mixes tokens, as long as each token comes with its position.
 """
 
 import threading
@@ -27,6 +27,7 @@ ATTENTION = "palmfolio_packed"
 
 IntArray: TypeAlias = npt.NDArray[np.int64]
 
+# Options of attention that change its result, and that `packed_attention` does not implement.
 _NOT_SUPPORTED = ("softcap", "sliding_window", "s_aux", "position_bias")
 
 
@@ -41,13 +42,14 @@ class Pack:
     token_types: torch.Tensor | None
     """(1, T), int64; None where the tokeniser gives none."""
     bounds: tuple[int, ...]
-    """(B + 1,) where sequences begin: sequence i is bounds[i] … bounds[i + 1] - 1."""
+    """(B + 1,) first tokens of the sequences: sequence i is bounds[i] … bounds[i + 1] - 1."""
     starts: torch.Tensor
     """(B + 1,) `bounds` on the device, int32."""
-    rows: torch.Tensor
-    """(R,) the tokens that the model's head reads, sequence after sequence, int64."""
-    rows_alone: torch.nn.Module | None
-    """The attention whose output is needed at `rows` alone; None where all are."""
+    read_positions: torch.Tensor
+    """(R,) positions of the tokens that the model's head reads, sequence after sequence, int64."""
+    first_only: torch.nn.Module | None
+    """The attention layer whose output is needed for each sequence's first token only; None where
+    no layer is so."""
 
     @property
     def longest(self) -> int:
@@ -62,20 +64,21 @@ def counted(ids: IntArray) -> IntArray:
 
 def pack(
     batch: Sequence[Encoded],
-    rows: Sequence[Sequence[int]],
+    read_positions: Sequence[Sequence[int]],
     device: str,
     *,
     positions: Callable[[IntArray], IntArray] = counted,
-    rows_alone: torch.nn.Module | None = None,
+    first_only: torch.nn.Module | None = None,
 ) -> Pack:
-    """Lays sequences one behind the other.
+    """Lays sequences one after another.
 
     Args:
         batch: B sequences.
-        rows: (B,) the tokens that the head reads, counted within each sequence.
+        read_positions: (B,) positions of the tokens that the head reads, counted within each
+            sequence.
         device: where the tensors go.
-        positions: the positions of a sequence's ids.
-        rows_alone: see `Pack`.
+        positions: from a sequence's ids to the positions that the model is given.
+        first_only: see `Pack`.
     """
     ids = [np.asarray(encoded.ids, dtype=np.int64) for encoded in batch]
     bounds = np.concatenate([[0], np.cumsum([len(row) for row in ids])])
@@ -91,8 +94,10 @@ def pack(
         token_types=row(types) if with_types else None,
         bounds=tuple(bounds.tolist()),
         starts=row([bounds])[0].to(torch.int32),
-        rows=row([start + np.asarray(own) for start, own in zip(bounds, rows, strict=False)])[0],
-        rows_alone=rows_alone,
+        read_positions=row(
+            [first + np.asarray(own) for first, own in zip(bounds, read_positions, strict=False)]
+        )[0],
+        first_only=first_only,
     )
 
 
@@ -106,14 +111,14 @@ _current = _Current()
 
 
 def current_pack() -> Pack | None:
-    """The pack that this thread's forward pass works on, or None outside of one."""
+    """The pack that this thread's forward pass works on; None outside of `packed`."""
     return _current.pack
 
 
 @contextmanager
-def packed(what: Pack) -> Iterator[None]:
-    """While it lasts, this thread's forward passes are over `what`."""
-    _current.pack = what
+def packed(sequences: Pack) -> Iterator[None]:
+    """Within the block, this thread's forward passes are over `sequences`."""
+    _current.pack = sequences
     try:
         yield
     finally:
@@ -130,7 +135,9 @@ def packed_attention(
     is_causal: bool | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention within each sequence of the current pack; in Transformers' own form.
+    """Attention within each sequence of the current pack, with Transformers' signature.
+
+    Without a current pack it is Transformers' own attention.
 
     Args:
         module: the attention layer; its `is_causal` counts where the argument is None.
@@ -139,17 +146,17 @@ def packed_attention(
         value: as `key`.
         attention_mask: unused: the bounds of the sequences are the mask.
         scaling: factor of the scores; None means 1/√head size.
-        is_causal: a token sees those before it alone.
-        options: what else a model asks for.
+        is_causal: a token sees only those before it.
+        options: other options of the model.
 
     Returns:
         (1, T, heads, head size), and no attention weights.
 
     Raises:
-        NotImplementedError: the model asks for what this attention does not do.
+        NotImplementedError: the model uses an option that this attention does not implement.
     """
-    what = _current.pack
-    if what is None:
+    sequences = _current.pack
+    if sequences is None:
         output, _ = sdpa_attention_forward(
             module,
             query,
@@ -165,12 +172,12 @@ def packed_attention(
         raise NotImplementedError(f"packed attention has no {', '.join(wanted)}")
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     if query.is_cuda:
-        return _on_cuda(what, query, key, value, scaling, causal), None
-    return _one_by_one(what, module, query, key, value, scaling, causal), None
+        return _on_cuda(sequences, query, key, value, scaling, causal), None
+    return _one_by_one(sequences, module, query, key, value, scaling, causal), None
 
 
 def _one_by_one(
-    what: Pack,
+    sequences: Pack,
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -178,13 +185,13 @@ def _one_by_one(
     scaling: float | None,
     causal: bool,
 ) -> torch.Tensor:
-    """One call per sequence: on a CPU a call costs little beside its work."""
+    """One call per sequence: on a CPU a call costs little compared to its work."""
     output = query.new_empty(query.shape).transpose(1, 2)
     grouped = query.shape[1] != key.shape[1]
-    first_alone = module is what.rows_alone
-    for start, end in pairwise(what.bounds):
-        # The first token of a sequence is the only one that is asked for in `rows_alone`.
-        last = start + 1 if first_alone else end
+    first_only = module is sequences.first_only
+    for start, end in pairwise(sequences.bounds):
+        # Later rows of `output` stay uninitialised in the `first_only` layer; no one reads them.
+        last = start + 1 if first_only else end
         attended = functional.scaled_dot_product_attention(
             query[:, :, start:last],
             key[:, :, start:end],
@@ -198,28 +205,28 @@ def _one_by_one(
 
 
 def _on_cuda(
-    what: Pack,
+    sequences: Pack,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
     scaling: float | None,
     causal: bool,
 ) -> torch.Tensor:
-    """One kernel for all sequences (FlashAttention's, which takes half precision alone)."""
+    """One kernel for all sequences: FlashAttention's, which takes half precision only."""
     from torch.nn.attention.varlen import varlen_attn
 
     attended = varlen_attn(
         query[0].transpose(0, 1),
         key[0].transpose(0, 1),
         value[0].transpose(0, 1),
-        what.starts,
-        what.starts,
-        what.longest,
-        what.longest,
+        sequences.starts,
+        sequences.starts,
+        sequences.longest,
+        sequences.longest,
         scale=scaling,
         window_size=(-1, 0) if causal else (-1, -1),
         enable_gqa=query.shape[1] != key.shape[1],
-        num_splits=1,  # else a sequence's last digits depend on those beside it
+        num_splits=1,  # otherwise a sequence's last digits depend on its neighbours
     )
     assert isinstance(attended, torch.Tensor)
     return attended[None]

@@ -1,4 +1,4 @@
-"""Whether a response's final answer is the reference's."""
+"""The check `answer`: whether a response's final answer equals the reference's."""
 
 from typing import ClassVar, Literal
 
@@ -26,6 +26,14 @@ class Answer(Check[AnswerOptions]):
     Both sides are read by the same rules. Answers are numbers as people and LaTeX write them,
     fractions, percentages, times and ratios, short expressions, lists and intervals. Units and
     currencies are left out. An answer that is not understood equals only the same text.
+
+    Example:
+        In the trait file:
+
+            - name: correct
+              kind: verifier
+              check: answer
+              normalisation: {kind: identity}
     """
 
     name = "answer"

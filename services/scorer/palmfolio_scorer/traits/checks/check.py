@@ -1,16 +1,16 @@
-"""The interface of a check."""
+"""The interface of a check: a plain function of the texts, named by `check:`."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample
 
 
 class CheckOptions(BaseModel):
-    """Base of every check's options; unknown keys are errors."""
+    """Base of a check's options; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,31 +19,45 @@ Options = TypeVar("Options", bound=CheckOptions)
 
 
 class Check(ABC, Generic[Options]):
-    """One check with its options."""
+    """One check with its options.
+
+    A new check is a module in this folder, and an entry in `CHECKS` of `traits/verifier.py`.
+
+    Example:
+        >>> class Questions(Check[CheckOptions]):
+        ...     name = "questions"
+        ...     options_type = CheckOptions
+        ...
+        ...     def reward(self, sample: Sample) -> float:
+        ...         return float(sample.response.count("?"))
+        >>> Questions(CheckOptions()).reward(Sample("Hi", "Who? Why?"))
+        2.0
+    """
 
     name: ClassVar[str]
-    """What `check:` in the trait file says."""
+    """The value of `check:` in the trait file."""
     code_version: ClassVar[int] = 1
-    """Raise it whenever the same options would give another reward."""
+    """Raise it whenever the same options would give another reward: the trait's version changes
+    with it."""
     options_type: ClassVar[type[CheckOptions]]
 
     def __init__(self, options: Options) -> None:
         self.options = options
 
-    def load(self, places: ModelPlaces) -> None:
-        """Reads what the check needs; `places` says where models may come from.
+    def load(self, sources: ModelSources) -> None:
+        """Reads the check's files; `sources` are the models that the operator allows.
 
         Raises:
-            TraitLoadError: it cannot be read.
+            TraitLoadError: a file cannot be read.
         """
 
     def provenance(self) -> dict[str, str]:
-        """Versions of libraries and files whose change would change rewards. After `load`."""
+        """Versions of the libraries and files that determine rewards. Called after `load`."""
         return {}
 
     @abstractmethod
     def reward(self, sample: Sample) -> float:
-        """One raw reward.
+        """The raw reward of one sample.
 
         Raises:
             SampleError: this sample cannot be scored.

@@ -1,11 +1,11 @@
-"""Whether a response has a form: JSON, or a regular expression's."""
+"""The check `format`: whether a response is JSON, or matches a regular expression."""
 
 import json
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample, SampleError
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
@@ -19,40 +19,52 @@ class FormatOptions(CheckOptions):
     pattern: str | None = None
     """For `regex`: the pattern."""
     match: Literal["whole", "anywhere"] = "whole"
-    """For `regex`: whether the whole response must match, white space around it left out."""
+    """For `regex`: whether the whole response must match (white space around it is ignored), or
+    any part of it."""
     timeout_seconds: float = Field(default=0.2, gt=0)
-    """For `regex`: a sample that takes longer fails, for patterns that backtrack without end."""
+    """For `regex`: a sample that takes longer fails, because a pattern may backtrack for ever."""
 
     @model_validator(mode="after")
-    def _complete(self) -> "FormatOptions":
+    def _matching_form(self) -> "FormatOptions":
         if (self.form == "regex") != (self.pattern is not None):
-            raise ValueError("pattern is required for the form regex, and for it alone")
+            raise ValueError("pattern is required for the form regex, and allowed for no other")
         if self.json_schema is not None and self.form != "json":
-            raise ValueError("json_schema is for the form json")
+            raise ValueError("json_schema is allowed for the form json only")
         if self.pattern is not None:
             import regex  # type: ignore[import-untyped]
 
             try:
                 regex.compile(self.pattern)
             except regex.error as error:
-                raise ValueError(f"pattern is no regular expression: {error}") from error
+                raise ValueError(f"pattern is not a regular expression: {error}") from error
         if self.json_schema is not None:
             from jsonschema import Draft202012Validator, SchemaError  # type: ignore[import-untyped]
 
             try:
                 Draft202012Validator.check_schema(self.json_schema)
             except SchemaError as error:
-                raise ValueError(f"json_schema is no JSON Schema: {error.message}") from error
+                raise ValueError(f"json_schema is not a JSON Schema: {error.message}") from error
         return self
 
 
 class Format(Check[FormatOptions]):
-    """Raw reward: 1 when the response has the form, else 0."""
+    """Raw reward: 1 when the response has the form, otherwise 0.
+
+    Example:
+        In the trait file:
+
+            - name: tagged
+              kind: verifier
+              check: format
+              form: regex
+              pattern: <think>.*</think>.*
+              normalisation: {kind: identity}
+    """
 
     name = "format"
     options_type = FormatOptions
 
-    def load(self, places: ModelPlaces) -> None:
+    def load(self, sources: ModelSources) -> None:
         """Compiles the pattern or the schema."""
         if self.options.pattern is not None:
             import regex
@@ -89,4 +101,5 @@ class Format(Check[FormatOptions]):
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    """Python's parser takes NaN and Infinity, which JSON does not have."""
+    raise ValueError(f"{name} is not JSON")

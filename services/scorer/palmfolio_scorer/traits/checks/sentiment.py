@@ -1,4 +1,4 @@
-"""How positive a response is."""
+"""The check `sentiment`: how positive the words of a response are."""
 
 import re
 from importlib.metadata import version
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from palmfolio_scorer.models.sources import ModelPlaces
+from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
@@ -17,27 +17,36 @@ class SentimentOptions(CheckOptions):
     """Options of `sentiment`."""
 
     aggregate: Literal["text", "mean_of_sentences", "min_of_sentences"] = "text"
-    """`text` scores the response at once (long texts saturate); the others score sentences."""
+    """`text` scores the response as a whole (long texts saturate at -1 or 1); the others score each
+    sentence."""
 
 
 class Sentiment(Check[SentimentOptions]):
-    """Raw reward: VADER's compound score in [-1, 1]; 0 where nothing has a sentiment.
+    """Raw reward: VADER's compound score in [-1, 1]; 0 if no word has a sentiment.
 
-    VADER knows English words and emoji alone.
+    VADER knows English words and emoji only.
+
+    Example:
+        In the trait file:
+
+            - name: warmth
+              kind: verifier
+              check: sentiment
+              normalisation: {kind: minmax, low: -1, high: 1}
     """
 
     name = "sentiment"
     options_type = SentimentOptions
     _analyser: Any
 
-    def load(self, places: ModelPlaces) -> None:
+    def load(self, sources: ModelSources) -> None:
         """Reads VADER's lexicon."""
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
 
         self._analyser = SentimentIntensityAnalyzer()
 
     def provenance(self) -> dict[str, str]:
-        """The lexicon comes with the library."""
+        """The library's version: the lexicon comes with the library."""
         return {"vaderSentiment": version("vaderSentiment")}
 
     def reward(self, sample: Sample) -> float:
@@ -56,5 +65,10 @@ class Sentiment(Check[SentimentOptions]):
 
 
 def split_sentences(text: str) -> list[str]:
-    """Non-empty pieces of a text between line breaks and after `.`, `!` or `?` and a space."""
+    """The sentences of a text: it is split at line breaks, and at spaces after `.`, `!` or `?`.
+
+    Example:
+        >>> split_sentences("Really? Yes.")
+        ['Really?', 'Yes.']
+    """
     return [piece.strip() for piece in _SENTENCE_END.split(text) if piece.strip()]

@@ -6,7 +6,7 @@ Their models are hub ids: set `allow_hub: true`, or copy the file and name folde
 from importlib.resources import files
 from pathlib import Path
 
-from palmfolio_scorer.traits.registry import TraitConfigError
+from palmfolio_scorer.traits.kind import TraitConfigError
 
 
 def preset_names() -> list[str]:
@@ -22,8 +22,8 @@ def preset_text(name: str) -> str:
     """A preset's trait file, as YAML.
 
     Raises:
-        TraitConfigError: no preset of that name.
+        TraitConfigError: there is no preset of that name.
     """
     if name not in preset_names():
-        raise TraitConfigError(f"preset {name!r} is none of {', '.join(preset_names())}")
+        raise TraitConfigError(f"unknown preset {name!r}; known: {', '.join(preset_names())}")
     return (files(__package__) / f"{name}.yaml").read_text(encoding="utf-8")

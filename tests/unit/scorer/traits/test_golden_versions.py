@@ -1,0 +1,60 @@
+"""Trait versions that were handed out stay valid: stored evaluations are found by them.
+
+A version may change only when the rewards do. A change of the code that moves one of these without
+moving rewards is a mistake: everything that was evaluated would have to be evaluated again. When a
+kind or a check raises its `code_version`, its versions here change with it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from palmfolio_scorer.models.store import ModelStore
+from palmfolio_scorer.traits.catalogue.spec import parse_traits, read_traits
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
+
+QUICKSTART = Path(__file__).parents[4] / "examples" / "quickstart" / "traits.yaml"
+
+# These need no library and no file whose release would rightly change them.
+PLAIN = {
+    "5d3221c749df9de4": "correct, kind: verifier, check: answer, normalisation: {kind: identity}",
+    "56bc3efe1ffd8682": "boxed, kind: verifier, check: answer, response: boxed, reference: last, "
+    "normalisation: {kind: identity}",
+    "da5cce8c79cef2ca": "json, kind: verifier, check: format, form: json, "
+    "json_schema: {type: object}, normalisation: {kind: identity}",
+    "18ebcddfe179da9b": "pattern, kind: verifier, check: format, form: regex, pattern: 'yes|no', "
+    "normalisation: {kind: identity}",
+    "76451961680f933f": "length, kind: verifier, check: length, "
+    "normalisation: {kind: sigmoid, centre: 200, scale: -50}",
+    "9addc5a424ef16fa": "tokens, kind: verifier, check: length, unit: tokens, "
+    "normalisation: {kind: quantile, knots: [0, 50, 400], levels: [1, 0.5, 0]}",
+    "f154122f71e6262d": "overall, kind: composite, of: {correct: 0.5, length: 0.5}, "
+    "normalisation: {kind: identity}",
+}
+
+
+def _versions(traits: TraitSet) -> dict[str, str]:
+    traits.load(ModelStore("cpu"))
+    assert traits.failures() == []
+    return {served.name: served.version for served in traits}
+
+
+@pytest.fixture(scope="module")
+def plain() -> dict[str, str]:
+    """Versions of `PLAIN`, by name."""
+    text = "\n".join(f"- {{name: {entry}}}" for entry in PLAIN.values())
+    return _versions(TraitSet(parse_traits(f"traits:\n{text}", "these traits")))
+
+
+@pytest.mark.parametrize("version", PLAIN)
+def test_versions_of_plain_traits(version: str, plain: dict[str, str]) -> None:
+    assert plain[PLAIN[version].split(",")[0]] == version
+
+
+def test_versions_of_the_quickstart() -> None:
+    """`relevance` and `warmth` also follow the model's files and the release of vaderSentiment."""
+    assert _versions(TraitSet(read_traits(QUICKSTART))) == {
+        "relevance": "c40e56109f98f5b6",
+        "brevity": "58a6f555813d56d3",
+        "warmth": "014efa9a2096446b",
+    }

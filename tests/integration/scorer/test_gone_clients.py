@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -120,7 +121,7 @@ def test_a_call_that_is_given_up(scorer: ScorerProcess, gate: Path, call: str, h
     timeout = 10 if how == "deadline" else None
     if call == "Score":
         request = scorer_pb2.ScoreRequest(samples=[sample] * PLACES, traits=["waiting"])
-        running = scorer.stub.Score.future(request, timeout=timeout)
+        running: Any = scorer.stub.Score.future(request, timeout=timeout)
     else:
         item = scorer_pb2.ScoreItem(sample=sample)
         stream = scorer_pb2.ScoreStreamRequest(items=[item] * PLACES, traits=["waiting"])

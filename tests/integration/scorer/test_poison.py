@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -94,7 +95,7 @@ def _rater(folder: Path) -> Path:
 def scorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScorerProcess]:
     """A scorer of traits of each kind, all with a weak spot."""
     folder = tmp_path_factory.mktemp("poison")
-    traits = [
+    traits: list[dict[str, Any]] = [
         {
             "name": "rating",
             "kind": "sequence_classifier",
@@ -144,7 +145,7 @@ def _score(scorer: ScorerProcess, samples: Sequence[Poison]) -> types_pb2.Reward
     for i, sample in enumerate(samples):
         if isinstance(sample.response, bytes):
             request = request.replace(_marked(i, sample.response).encode(), sample.response)
-    call = scorer.channel.unary_unary(
+    call: Any = scorer.channel.unary_unary(
         f"/{SERVICE}/Score", response_deserializer=scorer_pb2.ScoreResponse.FromString
     )
     rewards: types_pb2.RewardMatrix = call(request, timeout=120).rewards
@@ -216,6 +217,7 @@ def test_a_stream_goes_on_after_poison(scorer: ScorerProcess) -> None:
     def requests() -> Iterator[scorer_pb2.ScoreStreamRequest]:
         for name, poison in texts.items():
             text = poison.response if name.startswith("poison") else name
+            assert isinstance(text, str)
             sample = scorer_pb2.Sample(prompt=poison.prompt, response=text)
             if name.startswith("good"):
                 sample.prompt = "How?"
@@ -241,7 +243,7 @@ def test_a_message_over_the_limit_is_refused_whole(scorer: ScorerProcess) -> Non
 
 
 def test_bytes_that_are_no_request_are_refused(scorer: ScorerProcess) -> None:
-    call = scorer.channel.unary_unary(f"/{SERVICE}/Score")
+    call: Any = scorer.channel.unary_unary(f"/{SERVICE}/Score")
     for data in (b"\xff" * 20, b"\x0a\xff\xff\xff\xff\x0f", b"\x12\x02\xff\xfe"):
         with pytest.raises(grpc.RpcError):
             call(data, timeout=20)

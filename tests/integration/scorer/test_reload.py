@@ -153,7 +153,7 @@ def test_models_are_reported_shared_and_unloaded_with_their_memory(
     served: Reloading, models: Path
 ) -> None:
     (one,) = served.scorer.info().loaded_models
-    assert (one.source, one.traits) == (str(models / "one"), ["rating"])
+    assert (one.source, list(one.traits)) == (str(models / "one"), ["rating"])
     assert (one.device, one.dtype) == ("cpu", "float32") and len(one.revision) == 16
     weights = (models / "one" / "model.safetensors").stat().st_size
     assert one.parameter_bytes == pytest.approx(weights, rel=0.1)

@@ -46,7 +46,9 @@ def score(request: pytest.FixtureRequest, lengths: ServiceProcess) -> Score:
     def nothing(_: ScoredSample) -> None:
         pass
 
-    def threads(samples: Any, seen: Callable[[ScoredSample], None] = nothing, **options: Any):
+    def threads(
+        samples: Any, seen: Callable[[ScoredSample], None] = nothing, **options: Any
+    ) -> list[ScoredSample]:
         results = []
         with palmfolio.Client(scorer=lengths.address) as client:
             for result in client.scorer.score_stream(samples, **options):
@@ -54,7 +56,9 @@ def score(request: pytest.FixtureRequest, lengths: ServiceProcess) -> Score:
                 seen(result)
         return results
 
-    async def tasks(samples: Any, seen: Callable[[ScoredSample], None] = nothing, **options: Any):
+    async def tasks(
+        samples: Any, seen: Callable[[ScoredSample], None] = nothing, **options: Any
+    ) -> list[ScoredSample]:
         results = []
         async with palmfolio.AsyncClient(scorer=lengths.address) as client:
             async for result in client.scorer.score_stream(samples, **options):

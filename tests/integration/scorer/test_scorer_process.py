@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from palmfolio.v1 import scorer_pb2
+from palmfolio.v1 import scorer_pb2, types_pb2
 from tests.support.services.scorer_process import ScorerProcess, running_scorer
 from tests.support.tiny_models import classifier
 
@@ -26,7 +27,9 @@ def _samples(*responses: str) -> list[scorer_pb2.Sample]:
     return [scorer_pb2.Sample(prompt=QUESTION, response=response) for response in responses]
 
 
-def _score(scorer: ScorerProcess, *responses: str, traits: tuple[str, ...] = ()):
+def _score(
+    scorer: ScorerProcess, *responses: str, traits: tuple[str, ...] = ()
+) -> types_pb2.RewardMatrix:
     request = scorer_pb2.ScoreRequest(samples=_samples(*responses), traits=traits)
     return scorer.stub.Score(request, timeout=60).rewards
 
@@ -93,7 +96,7 @@ def test_poisoned_samples_fail_alone_and_say_why(scorer: ScorerProcess) -> None:
 @pytest.mark.parametrize("bad", [b"\xff\xfe12", b"\xed\xa0\x801"], ids=["bytes", "surrogate"])
 def test_text_that_is_not_utf8_fails_its_sample_alone(scorer: ScorerProcess, bad: bytes) -> None:
     request = scorer_pb2.ScoreRequest(samples=_samples("hello", "QQQQ")).SerializeToString()
-    score = scorer.channel.unary_unary(
+    score: Any = scorer.channel.unary_unary(
         f"/{SERVICE}/Score", response_deserializer=scorer_pb2.ScoreResponse.FromString
     )
     rewards = score(request.replace(b"QQQQ", bad)).rewards
@@ -176,13 +179,15 @@ def test_traits_that_fail_to_load_say_why_and_leave_the_rest_working(tmp_path: P
         "hub": ("owner/name", "allow_hub"),
     }
     options = {"kind": "sequence_classifier", "template": "{response}"}
-    traits = [options | {"name": name, "model": str(where)} for name, (where, _) in broken.items()]
+    traits: list[dict[str, Any]] = [
+        options | {"name": name, "model": str(where)} for name, (where, _) in broken.items()
+    ]
     traits += [
         options | {"name": "rating", "model": str(roots / "good")},
         {"name": "brief", "kind": "verifier", "check": "length"},
         {"name": "sum", "kind": "composite", "of": {"brief": 1, "truncated": 1}},
     ]
-    config = {
+    config: dict[str, Any] = {
         "traits": [trait | {"normalisation": {"kind": "identity"}} for trait in traits],
         "model_roots": [str(roots)],
     }

@@ -2,30 +2,32 @@ import uuid
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 import palmfolio_palm as palm
 from palmfolio.v1 import selector_pb2, types_pb2
-from tests.support.services.selector_calls import EVALUATION, comparable, refused
+from tests.support.services.processes import ServiceProcess
+from tests.support.services.selector_calls import EVALUATION, Caller, comparable, refused
 
 WEIGHTS = ({"brevity": 1.0}, {"warmth": 1.0}, {"brevity": 1.0, "warmth": 1.0})
 
 
 @pytest.fixture(scope="module")
-def portfolio(selector_process):
+def portfolio(selector_process: ServiceProcess) -> selector_pb2.Portfolio:
     """A portfolio of three trained policies and the base model."""
-    from tests.support.services.selector_calls import Caller
-
     caller = Caller(selector_process.channel)
     return caller.built("three", caller.spec(*WEIGHTS))
 
 
-def values_of(portfolio):
+def values_of(portfolio: selector_pb2.Portfolio) -> npt.NDArray[np.float64]:
     return np.array([[c.value[t] for t in portfolio.spec.traits] for c in portfolio.candidates])
 
 
-def test_every_policy_is_measured_and_the_base_model_with_them(portfolio):
+def test_every_policy_is_measured_and_the_base_model_with_them(
+    portfolio: selector_pb2.Portfolio,
+) -> None:
     assert portfolio.state == selector_pb2.PORTFOLIO_STATE_READY
     assert len(portfolio.candidates) == 4
     assert [c.is_base_model for c in portfolio.candidates].count(True) == 1
@@ -35,7 +37,7 @@ def test_every_policy_is_measured_and_the_base_model_with_them(portfolio):
         assert candidate.HasField("weights") != candidate.is_base_model
 
 
-def test_members_come_first_and_their_answers_are_shown(portfolio):
+def test_members_come_first_and_their_answers_are_shown(portfolio: selector_pb2.Portfolio) -> None:
     selected = [c.selected for c in portfolio.candidates]
     assert selected == sorted(selected, reverse=True) and selected[0]
     members = {c.policy for c in portfolio.candidates if c.selected}
@@ -43,7 +45,7 @@ def test_members_come_first_and_their_answers_are_shown(portfolio):
     assert {a.prompt for a in portfolio.sample_answers} == set(EVALUATION)
 
 
-def test_the_certificate_is_what_linear_programs_find(portfolio):
+def test_the_certificate_is_what_linear_programs_find(portfolio: selector_pb2.Portfolio) -> None:
     V = values_of(portfolio)
     members = [i for i, c in enumerate(portfolio.candidates) if c.selected]
     spec, found = portfolio.spec, portfolio.certificate
@@ -54,7 +56,9 @@ def test_the_certificate_is_what_linear_programs_find(portfolio):
     assert found.additive <= spec.delta + 1e-9
 
 
-def test_values_are_the_means_of_the_scorers_rewards(portfolio, scorer_process):
+def test_values_are_the_means_of_the_scorers_rewards(
+    portfolio: selector_pb2.Portfolio, scorer_process: ServiceProcess
+) -> None:
     """The scorer, asked again about the shown answers, says what was stored."""
     from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc
 
@@ -67,7 +71,9 @@ def test_values_are_the_means_of_the_scorers_rewards(portfolio, scorer_process):
     assert np.allclose(again, stored, atol=1e-6)
 
 
-def test_a_second_portfolio_reuses_every_training_and_evaluation(portfolio, caller):
+def test_a_second_portfolio_reuses_every_training_and_evaluation(
+    portfolio: selector_pb2.Portfolio, caller: Caller
+) -> None:
     spec = caller.spec(*WEIGHTS)
     again = caller.built("three-again", spec)
     assert comparable(again) == comparable(portfolio)
@@ -76,17 +82,23 @@ def test_a_second_portfolio_reuses_every_training_and_evaluation(portfolio, call
     assert selector_pb2.BUILD_STAGE_SCORING not in stages
 
 
-def test_the_same_spec_under_the_same_id_is_the_same_operation(portfolio, caller):
+def test_the_same_spec_under_the_same_id_is_the_same_operation(
+    portfolio: selector_pb2.Portfolio, caller: Caller
+) -> None:
     assert caller.build("three", caller.spec(*WEIGHTS)).name == portfolio.operation
 
 
-def test_another_spec_under_the_same_id_is_refused(portfolio, caller):
+def test_another_spec_under_the_same_id_is_refused(
+    portfolio: selector_pb2.Portfolio, caller: Caller
+) -> None:
     code, message, _ = refused(lambda: caller.build("three", caller.spec(*WEIGHTS[:2])))
     assert code is grpc.StatusCode.ALREADY_EXISTS
     assert "portfolios/three" in message
 
 
-def test_a_request_id_belongs_to_one_body(portfolio, caller):
+def test_a_request_id_belongs_to_one_body(
+    portfolio: selector_pb2.Portfolio, caller: Caller
+) -> None:
     request_id = uuid.uuid4().hex
     first = caller.build("three", caller.spec(*WEIGHTS), request_id)
     assert caller.build("three", caller.spec(*WEIGHTS), request_id).name == first.name
@@ -95,7 +107,9 @@ def test_a_request_id_belongs_to_one_body(portfolio, caller):
     assert request_id in message
 
 
-def test_events_are_numbered_and_can_be_resumed(portfolio, caller):
+def test_events_are_numbered_and_can_be_resumed(
+    portfolio: selector_pb2.Portfolio, caller: Caller
+) -> None:
     events = caller.events(portfolio.operation)
     assert [event.number for event in events] == list(range(1, len(events) + 1))
     assert events[-1].stage == selector_pb2.BUILD_STAGE_DONE
@@ -104,7 +118,9 @@ def test_events_are_numbered_and_can_be_resumed(portfolio, caller):
     assert any(event.reward_means for event in events)
 
 
-def test_listing_shows_the_portfolio_without_its_answers(portfolio, caller):
+def test_listing_shows_the_portfolio_without_its_answers(
+    portfolio: selector_pb2.Portfolio, caller: Caller
+) -> None:
     request = selector_pb2.ListPortfoliosRequest(page_size=1000)
     shown = {p.name: p for p in caller.stub.ListPortfolios(request).portfolios}
     listed = shown["portfolios/three"]
@@ -112,7 +128,7 @@ def test_listing_shows_the_portfolio_without_its_answers(portfolio, caller):
     assert listed.candidates == portfolio.candidates
 
 
-def test_a_user_gets_the_best_member(portfolio, caller):
+def test_a_user_gets_the_best_member(portfolio: selector_pb2.Portfolio, caller: Caller) -> None:
     for brevity in (0.0, 0.3, 1.0):
         request = selector_pb2.RouteRequest(
             portfolio="portfolios/three",
@@ -138,7 +154,9 @@ def test_a_user_gets_the_best_member(portfolio, caller):
         ({}, "weights.values"),
     ],
 )
-def test_bad_weights_are_refused_by_name(portfolio, caller, weights, field):
+def test_bad_weights_are_refused_by_name(
+    portfolio: selector_pb2.Portfolio, caller: Caller, weights: dict[str, float], field: str
+) -> None:
     request = selector_pb2.RouteRequest(
         portfolio="portfolios/three", weights=types_pb2.Weights(values=weights)
     )
@@ -148,7 +166,7 @@ def test_bad_weights_are_refused_by_name(portfolio, caller, weights, field):
     assert [violation.field for violation in violations] == [field]
 
 
-def test_unknown_portfolios_are_not_found(caller):
+def test_unknown_portfolios_are_not_found(caller: Caller) -> None:
     name = "portfolios/nothing"
     weights = types_pb2.Weights(values={"brevity": 1.0})
     calls = [
@@ -165,13 +183,13 @@ def test_unknown_portfolios_are_not_found(caller):
 
 
 @pytest.mark.parametrize("prompts", [[], ["fine", "  "]])
-def test_prompt_sets_need_prompts(caller, prompts):
+def test_prompt_sets_need_prompts(caller: Caller, prompts: list[str]) -> None:
     code, message, _ = refused(lambda: caller.prompt_set(prompts))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert "prompt_set.prompts" in message
 
 
-def test_unknown_names_are_refused_before_anything_is_spent(caller):
+def test_unknown_names_are_refused_before_anything_is_spent(caller: Caller) -> None:
     spec = caller.spec({"brevity": 1.0})
     spec.base_model = "large"
     code, message, _ = refused(lambda: caller.build("unknown-base", spec))
@@ -186,7 +204,7 @@ def test_unknown_names_are_refused_before_anything_is_spent(caller):
     assert code is grpc.StatusCode.NOT_FOUND and spec.training_prompt_set in message
 
 
-def test_a_failed_training_is_reported_and_the_build_goes_on(caller):
+def test_a_failed_training_is_reported_and_the_build_goes_on(caller: Caller) -> None:
     spec = caller.spec({"brevity": 1.0}, {"warmth": 1.0}, {"warmth": 1.0})
     # More prompts in a step than there are prompts: the trainer refuses.
     spec.strategy.explicit.trainings[1].grpo.prompts_per_step = 1000
@@ -202,7 +220,7 @@ def test_a_failed_training_is_reported_and_the_build_goes_on(caller):
     assert any("training 2 failed" in message for message in messages)
 
 
-def test_a_build_without_two_candidates_fails_and_can_be_asked_for_again(caller):
+def test_a_build_without_two_candidates_fails_and_can_be_asked_for_again(caller: Caller) -> None:
     spec = caller.spec({"brevity": 1.0})
     spec.strategy.explicit.trainings[0].grpo.prompts_per_step = 1000
     first = caller.wait(caller.build("none-left", spec).name)
@@ -214,7 +232,9 @@ def test_a_build_without_two_candidates_fails_and_can_be_asked_for_again(caller)
     assert caller.wait(again.name).HasField("error")
 
 
-def test_a_cancelled_build_ends_and_takes_its_trainings_along(caller, trainer_process):
+def test_a_cancelled_build_ends_and_takes_its_trainings_along(
+    caller: Caller, trainer_process: ServiceProcess
+) -> None:
     from google.longrunning import operations_pb2, operations_pb2_grpc
 
     from palmfolio.v1 import trainer_pb2
@@ -239,7 +259,7 @@ def test_a_cancelled_build_ends_and_takes_its_trainings_along(caller, trainer_pr
     assert ended.error.code == code_pb2.CANCELLED
 
 
-def test_deleting_keeps_what_was_measured(caller):
+def test_deleting_keeps_what_was_measured(caller: Caller) -> None:
     spec = caller.spec(*WEIGHTS[:2])
     first = caller.built("deleted", spec)
     caller.stub.DeletePortfolio(selector_pb2.DeletePortfolioRequest(name="portfolios/deleted"))

@@ -1,24 +1,27 @@
 """Builds that go on when a service dies under them."""
 
 import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from palmfolio.v1 import selector_pb2
 from tests.integration.selector.conftest import selector_config
-from tests.support.services.processes import start_service
+from tests.support.services.processes import ServiceProcess, start_service
 from tests.support.services.selector_calls import Caller, comparable
 
 WEIGHTS = ({"brevity": 1.0, "warmth": 0.2}, {"brevity": 0.2, "warmth": 1.0})
+StartSelector = Callable[..., ServiceProcess]
 
 
 @pytest.fixture
-def start_selector(tmp_path, scorer_process):
+def start_selector(tmp_path: Path, scorer_process: ServiceProcess) -> Iterator[StartSelector]:
     """Starts a selector with a state of its own, before a given trainer."""
-    started = []
+    started: list[ServiceProcess] = []
 
-    def start(trainer, name="selector"):
+    def start(trainer: ServiceProcess, name: str = "selector") -> ServiceProcess:
         folder = tmp_path / name
         config = selector_config(folder, trainer, scorer_process)
         started.append(start_service("selector", config, folder))
@@ -32,7 +35,11 @@ def start_selector(tmp_path, scorer_process):
 @pytest.mark.parametrize(
     "stage", [selector_pb2.BUILD_STAGE_TRAINING, selector_pb2.BUILD_STAGE_SCORING]
 )
-def test_a_killed_selector_resumes_to_the_same_portfolio(start_selector, trainer_process, stage):
+def test_a_killed_selector_resumes_to_the_same_portfolio(
+    start_selector: StartSelector,
+    trainer_process: ServiceProcess,
+    stage: selector_pb2.BuildStage.ValueType,
+) -> None:
     killed = start_selector(trainer_process)
     caller = Caller(killed.channel)
     spec = caller.spec(*WEIGHTS, seed=int(stage))
@@ -55,9 +62,9 @@ def test_a_killed_selector_resumes_to_the_same_portfolio(start_selector, trainer
 
 
 def test_a_selector_that_is_killed_while_it_explores_resumes_to_the_same(
-    start_selector, trainer_process
-):
-    def spec_for(caller):
+    start_selector: StartSelector, trainer_process: ServiceProcess
+) -> None:
+    def spec_for(caller: Caller) -> selector_pb2.PortfolioSpec:
         spec = caller.spec(seed=3, max_trainings=4)
         spec.strategy.adaptive.SetInParent()
         return spec
@@ -77,8 +84,8 @@ def test_a_selector_that_is_killed_while_it_explores_resumes_to_the_same(
 
 
 def test_responses_that_were_lost_are_sampled_again_as_they_were(
-    start_selector, trainer_process, tmp_path
-):
+    start_selector: StartSelector, trainer_process: ServiceProcess, tmp_path: Path
+) -> None:
     selector = start_selector(trainer_process)
     caller = Caller(selector.channel)
     before = caller.built("before", caller.spec(*WEIGHTS, seed=5))
@@ -98,8 +105,11 @@ def test_responses_that_were_lost_are_sampled_again_as_they_were(
 
 
 def test_a_build_says_that_it_waits_for_the_trainer_and_goes_on_with_it(
-    start_selector, tmp_path, scorer_process, tiny_base_model
-):
+    start_selector: StartSelector,
+    tmp_path: Path,
+    scorer_process: ServiceProcess,
+    tiny_base_model: Path,
+) -> None:
     config = {
         "state_dir": str(tmp_path / "trainer" / "state"),
         "scorer": {"address": scorer_process.address},

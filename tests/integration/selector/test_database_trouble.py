@@ -5,6 +5,8 @@ It stays up, says what is wrong in its log and its readiness, loses nothing, and
 
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -20,14 +22,15 @@ from tests.support.services.volumes import MEBIBYTE, fill, small_volume
 
 PATIENCE_SECONDS = 60.0
 NOWHERE = {"address": "127.0.0.1:9"}
+StartSelector = Callable[..., ServiceProcess]
 
 
 @pytest.fixture
-def selector(tmp_path):
+def selector(tmp_path: Path) -> Iterator[StartSelector]:
     """Starts a selector on a database, ready or not."""
-    started = []
+    started: list[ServiceProcess] = []
 
-    def start(url, until_ready=True):
+    def start(url: str, until_ready: bool = True) -> ServiceProcess:
         config = {"database_url": url, "trainer": NOWHERE, "scorer": NOWHERE}
         started.append(ServiceProcess("selector", config, tmp_path / f"selector-{len(started)}"))
         started[-1].start(until_ready)
@@ -39,7 +42,7 @@ def selector(tmp_path):
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_on_small_volume(request):
+def database_on_small_volume(request: pytest.FixtureRequest) -> Iterator[tuple[str, Path]]:
     """(url, folder) of a database on a volume of its own with little room."""
     with small_volume(8 if request.param == "sqlite" else 128) as folder:
         if request.param == "sqlite":
@@ -78,7 +81,9 @@ def unavailable(caller: Caller) -> str:
     return message
 
 
-def test_a_database_that_is_away_is_waited_for_and_nothing_is_lost(postgres, selector):
+def test_a_database_that_is_away_is_waited_for_and_nothing_is_lost(
+    postgres: PostgresServer, selector: StartSelector
+) -> None:
     postgres.stop()
     process = selector(postgres.url, until_ready=False)
     await_trouble(process, "the database cannot be used: connection")
@@ -104,7 +109,9 @@ def test_a_database_that_is_away_is_waited_for_and_nothing_is_lost(postgres, sel
     assert not caller.build("p", spec).done
 
 
-def test_a_build_ends_though_the_database_goes_away_meanwhile(postgres, selector):
+def test_a_build_ends_though_the_database_goes_away_meanwhile(
+    postgres: PostgresServer, selector: StartSelector
+) -> None:
     process = selector(postgres.url)
     caller = Caller(process.channel)
     operation = caller.build("p", caller.spec({"brevity": 1.0})).name
@@ -121,7 +128,9 @@ def test_a_build_ends_though_the_database_goes_away_meanwhile(postgres, selector
     assert caller.portfolio("p").state == selector_pb2.PORTFOLIO_STATE_FAILED
 
 
-def test_a_wrong_password_is_said_without_the_password(postgres, selector):
+def test_a_wrong_password_is_said_without_the_password(
+    postgres: PostgresServer, selector: StartSelector
+) -> None:
     postgres.execute("CREATE ROLE palmfolio LOGIN PASSWORD 'old' SUPERUSER")
     postgres.require_passwords()
     process = selector(postgres.url_of("palmfolio", "entirely-wrong"), until_ready=False)
@@ -133,18 +142,20 @@ def test_a_wrong_password_is_said_without_the_password(postgres, selector):
     Caller(process.channel).prompt_set(["What is rain?"])
 
 
-def test_a_schema_newer_than_the_program_is_left_alone(database_url, selector):
+def test_a_schema_newer_than_the_program_is_left_alone(
+    database_url: str, selector: StartSelector
+) -> None:
     process = selector(database_url)
     process.stop()
     engine = sqlalchemy.create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
 
-    def set_version(version):
+    def set_version(version: str) -> str:
         with engine.begin() as connection:
             before = connection.scalar(sqlalchemy.text("SELECT version_num FROM alembic_version"))
             connection.execute(
                 sqlalchemy.text("UPDATE alembic_version SET version_num = :new"), {"new": version}
             )
-        return before
+        return str(before)
 
     known = set_version("9999_future")
     process.start(until_ready=False)
@@ -155,7 +166,9 @@ def test_a_schema_newer_than_the_program_is_left_alone(database_url, selector):
     engine.dispose()
 
 
-def test_a_full_volume_is_said_and_emptied(database_on_small_volume, selector):
+def test_a_full_volume_is_said_and_emptied(
+    database_on_small_volume: tuple[str, Path], selector: StartSelector
+) -> None:
     url, folder = database_on_small_volume
     process = selector(url)
     caller = Caller(process.channel)
@@ -169,7 +182,7 @@ def test_a_full_volume_is_said_and_emptied(database_on_small_volume, selector):
             caller.prompt_set([f"{number} {text}" for number in range(20)])
         except grpc.RpcError as error:
             assert error.code() is grpc.StatusCode.UNAVAILABLE, error
-            message = error.details()
+            message = error.details() or ""
             break
     assert "full" in message or "No space left" in message
     await_trouble(process, message)
@@ -187,7 +200,7 @@ def test_a_full_volume_is_said_and_emptied(database_on_small_volume, selector):
     assert not reasons_of(process)
 
 
-def test_error_details_name_the_database(postgres, selector):
+def test_error_details_name_the_database(postgres: PostgresServer, selector: StartSelector) -> None:
     process = selector(postgres.url)
     postgres.stop()
     code, _, details = refused(lambda: Caller(process.channel).prompt_set(["What is rain?"]))

@@ -1,20 +1,24 @@
 """The same portfolio, to the digit, whichever database the evaluations are in."""
 
 import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
 from palmfolio.v1 import selector_pb2
-from tests.support.services.processes import start_service
+from tests.support.services.postgres import PostgresServer
+from tests.support.services.processes import ServiceProcess, start_service
 from tests.support.services.selector_calls import Caller, comparable, refused
 
 TRAITS = ["helpful", "brief", "kind", "safe"]
 POLICIES = 40
 PROMPTS = 25
 NOWHERE = {"address": "127.0.0.1:9"}
-TARGETS = [
+TARGETS: list[dict[str, Any]] = [
     {"delta": 0.02},
     {"epsilon": 0.05, "delta": 0.01},
     {"delta": 0.1, "max_size": 6},
@@ -23,7 +27,7 @@ TARGETS = [
 
 
 @pytest.fixture
-def callers(tmp_path, postgres_url):
+def callers(tmp_path: Path, postgres_url: str) -> Iterator[list[Caller]]:
     """A selector on SQLite and one on PostgreSQL."""
     urls = {"sqlite": f"sqlite:///{tmp_path / 'selector.db'}", "postgresql": postgres_url}
     processes = {
@@ -39,7 +43,7 @@ def callers(tmp_path, postgres_url):
         process.stop()
 
 
-def rows(order):
+def rows(order: Iterable[int]) -> Iterator[selector_pb2.ImportedEvaluation]:
     """Evaluations with rewards of full precision, policies in the order given."""
     random = np.random.default_rng(5)
     means = random.dirichlet(np.ones(len(TRAITS)), POLICIES) ** 0.5
@@ -53,7 +57,7 @@ def rows(order):
             )
 
 
-def load(caller, order):
+def load(caller: Caller, order: Iterable[int]) -> selector_pb2.CandidateSet:
     """Imports the evaluations; the candidate set of them."""
     messages = [selector_pb2.ImportEvaluationsRequest(evaluations=list(rows(order)))]
     messages[0].source = "study"
@@ -65,7 +69,7 @@ def load(caller, order):
     return selector_pb2.CandidateSet(evaluations=stored)
 
 
-def test_the_same_evaluations_give_the_same_portfolio_to_the_digit(callers):
+def test_the_same_evaluations_give_the_same_portfolio_to_the_digit(callers: list[Caller]) -> None:
     sqlite, postgresql = callers
     candidates = load(sqlite, range(POLICIES))
     # The order in which rows came must not matter, and neither may the one they are stored in.
@@ -93,8 +97,11 @@ def test_the_same_evaluations_give_the_same_portfolio_to_the_digit(callers):
 
 
 def test_a_build_goes_on_when_its_database_was_away(
-    tmp_path, postgres, trainer_process, scorer_process
-):
+    tmp_path: Path,
+    postgres: PostgresServer,
+    trainer_process: ServiceProcess,
+    scorer_process: ServiceProcess,
+) -> None:
     others = {
         "trainer": {"address": trainer_process.address},
         "scorer": {"address": scorer_process.address},

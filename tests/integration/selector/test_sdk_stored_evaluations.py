@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,7 +191,11 @@ async def test_asyncio_imports_the_same_and_selects_as_many(
     async with palmfolio.AsyncClient(selector=selector_process.address) as client:
         again = await client.selector.import_evaluations(SOURCE, TRAITS, rows_of(rewards))
         assert again == imported
-        fields = {"delta": DELTA, "portfolio_id": "sdk-async", "request_id": uuid.uuid4().hex}
+        fields: dict[str, Any] = {
+            "delta": DELTA,
+            "portfolio_id": "sdk-async",
+            "request_id": uuid.uuid4().hex,
+        }
         selection = await client.selector.select_portfolio(stored, **fields)
         assert len(selection.portfolio.members) == len(portfolio.members)
         repeated = await client.selector.select_portfolio(stored, **fields)

@@ -1,22 +1,29 @@
 """Selecting from evaluations that were made elsewhere, over a real socket."""
 
+import functools
 import uuid
+from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 import pytest
 from google.rpc import error_details_pb2
 
 import palmfolio_palm as palm
 from palmfolio.v1 import selector_pb2, types_pb2
-from tests.support.services.selector_calls import refused
+from tests.support.services.processes import ServiceProcess
+from tests.support.services.selector_calls import Caller, refused
 
 TRAITS = ("helpful", "brief", "kind")
 PROMPTS = [f"question {index}" for index in range(6)]
 COUNT = 12
+Row = selector_pb2.ImportedEvaluation
+Imported = tuple[npt.NDArray[np.float64], selector_pb2.CandidateSet]
 
 
-def make_rewards(seed=0):
+def make_rewards(seed: int = 0) -> npt.NDArray[np.float64]:
     """Rewards (policies, prompts, traits) of policies that trade the traits off."""
     random = np.random.default_rng(seed)
     means = random.dirichlet(np.ones(len(TRAITS)), COUNT) ** 0.5
@@ -24,7 +31,7 @@ def make_rewards(seed=0):
     return np.clip(means[:, None, :] + noise, 0, 1).round(6)
 
 
-def rows_of(X, prefix):
+def rows_of(X: npt.NDArray[np.float64], prefix: str) -> list[Row]:
     """A row for every policy and prompt."""
     return [
         selector_pb2.ImportedEvaluation(
@@ -35,7 +42,9 @@ def rows_of(X, prefix):
     ]
 
 
-def messages(source, rows, size=10, **header):
+def messages(
+    source: str, rows: list[Row], size: int = 10, **header: str
+) -> Iterator[selector_pb2.ImportEvaluationsRequest]:
     """The stream of an import: the header comes once."""
     for start in range(0, max(1, len(rows)), size):
         message = selector_pb2.ImportEvaluationsRequest(evaluations=rows[start : start + size])
@@ -46,16 +55,16 @@ def messages(source, rows, size=10, **header):
         yield message
 
 
-def load(caller, source, rows, **header):
+def load(
+    caller: Caller, source: str, rows: list[Row], **header: str
+) -> selector_pb2.ImportEvaluationsResponse:
     """Imports rows."""
-    return caller.stub.ImportEvaluations(messages(source, rows, **header), timeout=60)
+    return caller.stub.ImportEvaluations(messages(source, rows, 10, **header), timeout=60)
 
 
 @pytest.fixture(scope="module")
-def imported(selector_process):
+def imported(selector_process: ServiceProcess) -> Imported:
     """An import of twelve policies: their rewards and the candidate set of them."""
-    from tests.support.services.selector_calls import Caller
-
     X = make_rewards()
     caller = Caller(selector_process.channel)
     answer = load(caller, "study", rows_of(X, "s"))
@@ -68,13 +77,15 @@ def imported(selector_process):
     return X, chosen_from
 
 
-def select(caller, chosen_from, **fields):
+def select(
+    caller: Caller, chosen_from: selector_pb2.CandidateSet, **fields: Any
+) -> selector_pb2.SelectPortfolioResponse:
     """Selects from a candidate set."""
     request = selector_pb2.SelectPortfolioRequest(candidates=chosen_from, **fields)
     return caller.stub.SelectPortfolio(request, timeout=60)
 
 
-def rows_in(portfolio, members_only=True):
+def rows_in(portfolio: selector_pb2.Portfolio, members_only: bool = True) -> list[int]:
     """Positions of a portfolio's candidates in the import."""
     return [
         int(c.policy.rsplit("-", 1)[1])
@@ -83,7 +94,7 @@ def rows_in(portfolio, members_only=True):
     ]
 
 
-def test_the_selection_is_certified_on_the_means(imported, caller):
+def test_the_selection_is_certified_on_the_means(imported: Imported, caller: Caller) -> None:
     X, chosen_from = imported
     portfolio = select(caller, chosen_from, epsilon=0.02, delta=0.05).portfolio
     V = X.mean(axis=1)
@@ -97,7 +108,7 @@ def test_the_selection_is_certified_on_the_means(imported, caller):
     assert dict(portfolio.trait_versions) == dict.fromkeys(TRAITS, "imported")
 
 
-def test_the_confidence_bound_is_above_the_gap(imported, caller):
+def test_the_confidence_bound_is_above_the_gap(imported: Imported, caller: Caller) -> None:
     _, chosen_from = imported
     portfolio = select(caller, chosen_from, delta=0.05).portfolio
     assert portfolio.confidence.prompts == len(PROMPTS)
@@ -105,7 +116,7 @@ def test_the_confidence_bound_is_above_the_gap(imported, caller):
     assert portfolio.confidence.gap >= portfolio.certificate.gap
 
 
-def test_a_stored_selection_routes(imported, caller):
+def test_a_stored_selection_routes(imported: Imported, caller: Caller) -> None:
     X, chosen_from = imported
     fields = {"delta": 0.05, "portfolio_id": "from-study", "request_id": uuid.uuid4().hex}
     portfolio = select(caller, chosen_from, **fields).portfolio
@@ -125,7 +136,7 @@ def test_a_stored_selection_routes(imported, caller):
     assert code is grpc.StatusCode.ALREADY_EXISTS and "from-study" in message
 
 
-def test_a_portfolio_can_be_selected_from_again(imported, caller):
+def test_a_portfolio_can_be_selected_from_again(imported: Imported, caller: Caller) -> None:
     _, chosen_from = imported
     select(caller, chosen_from, delta=0.02, portfolio_id="wide", request_id=uuid.uuid4().hex)
     again = selector_pb2.CandidateSet(portfolio="portfolios/wide")
@@ -135,7 +146,9 @@ def test_a_portfolio_can_be_selected_from_again(imported, caller):
     assert len(rows_in(narrow)) == len(rows_in(direct))
 
 
-def test_a_target_that_the_size_cannot_meet_names_the_weights(imported, caller):
+def test_a_target_that_the_size_cannot_meet_names_the_weights(
+    imported: Imported, caller: Caller
+) -> None:
     X, chosen_from = imported
     code, _, details = refused(lambda: select(caller, chosen_from, delta=0.001, max_size=1))
     assert code is grpc.StatusCode.FAILED_PRECONDITION
@@ -150,7 +163,7 @@ def test_a_target_that_the_size_cannot_meet_names_the_weights(imported, caller):
     assert single <= utilities.max() - utilities.min() + 1e-9
 
 
-def test_members_are_certified_against_the_candidates(imported, caller):
+def test_members_are_certified_against_the_candidates(imported: Imported, caller: Caller) -> None:
     X, chosen_from = imported
     request = selector_pb2.CertifyPortfolioRequest(
         candidates=chosen_from, policies=["policies/s-3", "policies/s-0"], epsilon=0.1, delta=0.1
@@ -165,7 +178,9 @@ def test_members_are_certified_against_the_candidates(imported, caller):
     assert code is grpc.StatusCode.INVALID_ARGUMENT and "policies[2]" in message
 
 
-def test_the_curve_falls_and_every_point_is_what_it_says(imported, caller):
+def test_the_curve_falls_and_every_point_is_what_it_says(
+    imported: Imported, caller: Caller
+) -> None:
     X, chosen_from = imported
     request = selector_pb2.TradeoffCurveRequest(candidates=chosen_from, max_size=5)
     points = caller.stub.TradeoffCurve(request, timeout=60).points
@@ -182,7 +197,7 @@ def test_the_curve_falls_and_every_point_is_what_it_says(imported, caller):
         assert point.gap_lower_bound <= point.gap + 1e-9
 
 
-def test_every_reward_is_listed_once(imported, caller):
+def test_every_reward_is_listed_once(imported: Imported, caller: Caller) -> None:
     X, _ = imported
     seen = {}
     token = ""
@@ -202,7 +217,9 @@ def test_every_reward_is_listed_once(imported, caller):
     }
 
 
-def test_importing_again_changes_nothing_and_another_value_is_refused(imported, caller):
+def test_importing_again_changes_nothing_and_another_value_is_refused(
+    imported: Imported, caller: Caller
+) -> None:
     X, _ = imported
     rows = rows_of(X, "s")
     assert load(caller, "study", rows).rows == len(rows)
@@ -212,7 +229,7 @@ def test_importing_again_changes_nothing_and_another_value_is_refused(imported, 
     assert rows[7].policy in message and "brief" in message
 
 
-def test_sources_and_versions_never_mix(imported, caller):
+def test_sources_and_versions_never_mix(imported: Imported, caller: Caller) -> None:
     other = make_rewards(seed=1)
     load(caller, "other-study", rows_of(other, "s"))
     X, chosen_from = imported
@@ -233,7 +250,7 @@ def test_sources_and_versions_never_mix(imported, caller):
     assert newer.prompt_set == chosen_from.evaluations.prompt_set
 
 
-def test_policies_that_lack_rewards_are_left_out_or_named(caller):
+def test_policies_that_lack_rewards_are_left_out_or_named(caller: Caller) -> None:
     rows = rows_of(make_rewards(seed=2), "gap")
     del rows[3 * len(PROMPTS) + 2]
     answer = load(caller, "gaps", rows)
@@ -250,7 +267,7 @@ def test_policies_that_lack_rewards_are_left_out_or_named(caller):
     assert code is grpc.StatusCode.FAILED_PRECONDITION and "policies/gap-3" in message
 
 
-def test_values_without_prompts_can_be_imported(caller):
+def test_values_without_prompts_can_be_imported(caller: Caller) -> None:
     V = make_rewards(seed=3).mean(axis=1).round(6)
     rows = [
         selector_pb2.ImportedEvaluation(policy=f"policies/mean-{i}", rewards=V[i])
@@ -277,7 +294,7 @@ def test_values_without_prompts_can_be_imported(caller):
         ({"prompt": "x" * 40_000}, "evaluations[0].prompt"),
     ],
 )
-def test_bad_rows_are_named(caller, change, field):
+def test_bad_rows_are_named(caller: Caller, change: dict[str, Any], field: str) -> None:
     row = {"policy": "policies/bad", "prompt": "?", "rewards": [0.1, 0.2, 0.3], **change}
     rows = [selector_pb2.ImportedEvaluation(**row)]
     code, _, details = refused(lambda: load(caller, "bad-rows", rows))
@@ -286,7 +303,7 @@ def test_bad_rows_are_named(caller, change, field):
     assert [violation.field for violation in violations] == [field]
 
 
-def test_a_bad_row_is_counted_over_the_whole_stream(caller):
+def test_a_bad_row_is_counted_over_the_whole_stream(caller: Caller) -> None:
     rows = [
         selector_pb2.ImportedEvaluation(policy="policies/p", prompt=str(i), rewards=[0.1, 0.2, r])
         for i, r in enumerate([0.3, 0.3, 0.3, 1.5])
@@ -299,7 +316,7 @@ def test_a_bad_row_is_counted_over_the_whole_stream(caller):
     assert [violation.field for violation in violations] == ["evaluations[3].rewards[2]"]
 
 
-def test_an_import_needs_rows_a_source_and_traits(caller):
+def test_an_import_needs_rows_a_source_and_traits(caller: Caller) -> None:
     assert "evaluations" in refused(lambda: load(caller, "empty", []))[1]
     assert "source" in refused(lambda: load(caller, "", []))[1]
     headless = selector_pb2.ImportEvaluationsRequest(source="headless")
@@ -307,7 +324,7 @@ def test_an_import_needs_rows_a_source_and_traits(caller):
     assert code is grpc.StatusCode.INVALID_ARGUMENT and "traits" in message
 
 
-def test_what_is_chosen_from_must_exist(caller):
+def test_what_is_chosen_from_must_exist(caller: Caller) -> None:
     missing = selector_pb2.StoredEvaluations(
         prompt_set="promptSets/" + "0" * 32, traits=TRAITS, source="study"
     )
@@ -325,11 +342,11 @@ def test_what_is_chosen_from_must_exist(caller):
         ),
     ]
     for chosen_from, expected, named in calls:
-        code, message, _ = refused(lambda chosen_from=chosen_from: select(caller, chosen_from))
+        code, message, _ = refused(functools.partial(select, caller, chosen_from))
         assert code is expected and named in message
 
 
-def test_a_plan_says_what_a_build_would_train(caller):
+def test_a_plan_says_what_a_build_would_train(caller: Caller) -> None:
     spec = caller.spec({"brevity": 1.0}, {"warmth": 1.0}, seed=4711)
     request = selector_pb2.PlanPortfolioRequest(spec=spec)
     plan = caller.stub.PlanPortfolio(request, timeout=10)
@@ -341,7 +358,7 @@ def test_a_plan_says_what_a_build_would_train(caller):
     assert caller.stub.PlanPortfolio(request, timeout=10).trainings_reused == 2
 
 
-def test_a_plan_over_the_budget_is_told_not_refused(caller):
+def test_a_plan_over_the_budget_is_told_not_refused(caller: Caller) -> None:
     spec = caller.spec({"brevity": 1.0})
     spec.strategy.grid.SetInParent()
     spec.epsilon = spec.delta = 0.05

@@ -1,6 +1,8 @@
 """A trainer whose volume is full: it says so, loses nothing, and goes on by itself."""
 
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,21 +15,24 @@ from tests.support.services.volumes import fill, small_volume
 PATIENCE_SECONDS = 60.0
 # Room for what a trainer asks to have free before it trains again.
 VOLUME_MEBIBYTES = 64
+StartTrainer = Callable[..., Client]
 
 
 @pytest.fixture
-def volume():
+def volume() -> Iterator[Path]:
     """The folder of a volume with little room."""
     with small_volume(VOLUME_MEBIBYTES) as folder:
         yield folder
 
 
 @pytest.fixture
-def trainer(tmp_path, scorer_process, tiny_base_model):
+def trainer(
+    tmp_path: Path, scorer_process: ServiceProcess, tiny_base_model: Path
+) -> Iterator[StartTrainer]:
     """Starts a trainer, whose files are where the settings say."""
-    started = []
+    started: list[ServiceProcess] = []
 
-    def start(**settings):
+    def start(**settings: str | None) -> Client:
         config = {
             "scorer": {"address": scorer_process.address},
             "base_models": {"tiny": str(tiny_base_model)},
@@ -66,7 +71,9 @@ def await_trouble(trainer: Client, words: str) -> None:
 
 
 @pytest.mark.parametrize(("where", "attempts"), [("state_dir", 2), ("artifact_root", 1)])
-def test_a_training_waits_for_room_to_save_its_policy(trainer, volume, where, attempts):
+def test_a_training_waits_for_room_to_save_its_policy(
+    trainer: StartTrainer, volume: Path, where: str, attempts: int
+) -> None:
     place = volume / "files"
     client = trainer(**{where: str(place) if where == "state_dir" else place.as_uri()})
     operation = client.train(spec(steps=20))
@@ -88,7 +95,7 @@ def test_a_training_waits_for_room_to_save_its_policy(trainer, volume, where, at
     assert max(event.progress.attempt for event in client.watch(operation.name)) == attempts
 
 
-def test_a_database_on_the_full_volume_is_waited_for(trainer, volume):
+def test_a_database_on_the_full_volume_is_waited_for(trainer: StartTrainer, volume: Path) -> None:
     client = trainer(state_dir=str(volume), database_url=None)
     operation = client.train(spec(seed=1))
     assert not client.done(operation.name).HasField("error")

@@ -2,18 +2,21 @@
 
 import uuid
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import duration_pb2
 
-from palmfolio.v1 import selector_pb2, selector_pb2_grpc, types_pb2
+from palmfolio.v1 import selector_pb2, selector_pb2_grpc, trainer_pb2, types_pb2
 from palmfolio_runtime.clients.channels import status_of
 
 BUILD_SECONDS = 240.0
 TRAINING = ["Say hello.", "Name a colour.", "What is rain?", "Tell me a word."]
 EVALUATION = ["What is snow?", "Name a river.", "Greet a friend."]
-STEPS = {"steps": 1, "prompts_per_step": 2, "completions_per_prompt": 2, "max_completion_tokens": 8}
+STEPS = trainer_pb2.GrpoConfig(
+    steps=1, prompts_per_step=2, completions_per_prompt=2, max_completion_tokens=8
+)
 
 
 class Caller:
@@ -30,7 +33,9 @@ class Caller:
         )
         return self.stub.CreatePromptSet(request, timeout=10).name
 
-    def spec(self, *weights: dict[str, float], seed: int = 0, **fields: object):
+    def spec(
+        self, *weights: dict[str, float], seed: int = 0, **fields: Any
+    ) -> selector_pb2.PortfolioSpec:
         """A spec of small trainings at these weights."""
         spec = selector_pb2.PortfolioSpec(
             base_model="tiny",
@@ -40,7 +45,7 @@ class Caller:
             epsilon=0.01,
             delta=0.01,
             grpo=STEPS,
-            sampling={"samples_per_prompt": 2, "max_tokens": 12},
+            sampling=trainer_pb2.SamplingConfig(samples_per_prompt=2, max_tokens=12),
             seed=seed,
             **fields,
         )
@@ -48,7 +53,9 @@ class Caller:
             spec.strategy.explicit.trainings.add(weights=types_pb2.Weights(values=row))
         return spec
 
-    def build(self, portfolio_id: str, spec, request_id: str = "") -> operations_pb2.Operation:
+    def build(
+        self, portfolio_id: str, spec: selector_pb2.PortfolioSpec, request_id: str = ""
+    ) -> operations_pb2.Operation:
         """Starts a build."""
         request = selector_pb2.BuildPortfolioRequest(
             request_id=request_id or uuid.uuid4().hex, portfolio_id=portfolio_id, spec=spec
@@ -64,7 +71,7 @@ class Caller:
         assert done.done, done
         return done
 
-    def built(self, portfolio_id: str, spec) -> selector_pb2.Portfolio:
+    def built(self, portfolio_id: str, spec: selector_pb2.PortfolioSpec) -> selector_pb2.Portfolio:
         """A portfolio once it is built."""
         done = self.wait(self.build(portfolio_id, spec).name)
         assert not done.HasField("error"), done.error

@@ -150,7 +150,7 @@ def alive(process: int) -> bool:
     return True
 
 
-def status(error: grpc.RpcError) -> status_pb2.Status:
+def status(error: grpc.RpcError | grpc.Call) -> status_pb2.Status:
     """The rich status of a failed call."""
     assert isinstance(error, grpc.Call)
     for key, value in error.trailing_metadata() or ():

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -143,11 +144,22 @@ def load_config(cls: type[Config], path: Path | None) -> Config:
         return cls(**{"_env_prefix": prefix, **values})
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(str(part) for part in issue['loc']) or 'configuration'}: {issue['msg']}"
+            f"  {'.'.join(map(str, issue['loc'])) or 'configuration'}: {_problem(cls, issue)}"
             for issue in error.errors()
         ]
         where = str(path) if path else f"environment ({prefix}…)"
         raise ConfigError("\n".join([f"{where} is not a valid configuration:", *lines])) from None
+
+
+def _problem(cls: type[ServerConfig], issue: ErrorDetails) -> str:
+    if issue["type"] != "extra_forbidden":
+        return issue["msg"]
+    match issue["loc"]:
+        case ("limits", str(name)):
+            limits: Limits = cls.model_fields["limits"].default
+            return limits.unknown(name)
+        case _:
+            return "is not a key of this configuration"
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from palmfolio_runtime.config import ServerConfig
+from palmfolio_runtime.limits import ScorerLimits
 from palmfolio_runtime.logs import get_logger
 from palmfolio_scorer.engine.settings import EngineSettings
 from palmfolio_scorer.traits.catalogue.spec import TraitSpec
@@ -20,6 +21,7 @@ class ScorerConfig(ServerConfig):
 
     service: ClassVar[str] = "scorer"
 
+    limits: ScorerLimits = ScorerLimits()
     traits: tuple[TraitSpec, ...] = ()
     """The traits, here or in `traits_file`."""
     traits_file: Path | None = None

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from palmfolio_runtime.config import Endpoint, ServerConfig
+from palmfolio_runtime.limits import SelectorLimits
 
 
 class SelectorConfig(ServerConfig):
@@ -13,6 +14,7 @@ class SelectorConfig(ServerConfig):
 
     service: ClassVar[str] = "selector"
 
+    limits: SelectorLimits = SelectorLimits()
     state_dir: Path | None = None
     """Where the SQLite database stands; unused when `database_url` is set."""
     database_url: str | None = None

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from palmfolio_runtime.config import Endpoint, ServerConfig
+from palmfolio_runtime.limits import TrainerLimits
 
 
 class TrainerConfig(ServerConfig):
@@ -13,6 +14,7 @@ class TrainerConfig(ServerConfig):
 
     service: ClassVar[str] = "trainer"
 
+    limits: TrainerLimits = TrainerLimits()
     state_dir: Path
     """The folder of everything the trainer keeps; one trainer at a time may use it."""
     database_url: str | None = None

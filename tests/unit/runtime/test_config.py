@@ -1,6 +1,7 @@
 import pytest
 
 from palmfolio_runtime.config import ConfigError, ServerConfig, load_config
+from palmfolio_runtime.limits import ScorerLimits, SelectorLimits, TrainerLimits
 
 
 def write(tmp_path, text):
@@ -9,19 +10,53 @@ def write(tmp_path, text):
     return path
 
 
-def test_the_environment_goes_before_the_file(tmp_path, monkeypatch):
+class ScorerLike(ServerConfig):
+    """A configuration with the scorer's limits."""
+
+    service = "scorer"
+    limits: ScorerLimits = ScorerLimits()
+
+
+def test_the_environment_takes_precedence_over_the_file(tmp_path, monkeypatch):
     path = write(tmp_path, "limits: {max_samples: 5, max_characters: 9}\n")
-    monkeypatch.setenv("PALMFOLIO_SERVER__LIMITS__MAX_SAMPLES", "7")
-    limits = load_config(ServerConfig, path).limits
+    monkeypatch.setenv("PALMFOLIO_SCORER__LIMITS__MAX_SAMPLES", "7")
+    limits = load_config(ScorerLike, path).limits
     assert (limits.max_samples, limits.max_characters) == (7, 9)
 
 
 def test_every_wrong_key_is_named(tmp_path):
     path = write(tmp_path, "adress: x\nlimits: {max_samples: -1}\n")
     with pytest.raises(ConfigError) as caught:
-        load_config(ServerConfig, path)
-    assert "adress" in str(caught.value)
+        load_config(ScorerLike, path)
+    assert "adress: is not a key of this configuration" in str(caught.value)
     assert "limits.max_samples" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("max_trainings", "is not a limit of the scorer but of the selector; its limits are "),
+        ("max_prompts", "is not a limit of the scorer but of the trainer and the selector; "),
+        ("max_sample", "is not a limit of the scorer; its limits are max_message_bytes, "),
+    ],
+)
+def test_a_limit_of_another_service_is_refused(tmp_path, monkeypatch, name, problem):
+    path = write(tmp_path, f"limits: {{{name}: 5, max_samples: -1}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(ScorerLike, path)
+    assert f"limits.{name}: {problem}" in str(caught.value)
+    assert "limits.max_samples: " in str(caught.value)
+    monkeypatch.setenv(f"PALMFOLIO_SCORER__LIMITS__{name.upper()}", "5")
+    with pytest.raises(ConfigError, match=f"limits.{name}"):
+        load_config(ScorerLike, None)
+
+
+def test_each_service_reports_only_its_own_limits():
+    common = {"max_message_bytes", "max_characters"}
+    kinds = (ScorerLimits, TrainerLimits, SelectorLimits)
+    names = [set(kind().as_map()) for kind in kinds]
+    assert set.intersection(*names) == common
+    assert names[0] == common | {"max_samples", "max_traits"}
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "\x80"])

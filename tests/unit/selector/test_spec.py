@@ -4,11 +4,11 @@ from google.rpc import error_details_pb2
 from palmfolio.v1 import selector_pb2, types_pb2
 from palmfolio_palm import grid_size
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_selector.domain.spec import canonical_spec
 from palmfolio_selector.domain.strategies import check_budget, first_trainings
 
-LIMITS = Limits()
+LIMITS = SelectorLimits()
 SET = "promptSets/" + "0" * 32
 
 

@@ -7,7 +7,7 @@ from google.rpc import error_details_pb2
 
 from palmfolio.v1 import scorer_pb2, trainer_pb2
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec, parse
 
 BASE = BaseModel(name="tiny", revision="r1", path="models/tiny")
@@ -31,7 +31,7 @@ def message(**changes: object) -> trainer_pb2.PolicySpec:
 
 def parsed(spec: trainer_pb2.PolicySpec, base: BaseModel = BASE, **limits: int) -> TrainingRequest:
     """The spec in canonical form."""
-    return parse(spec, {base.name: base}, TRAITS, Limits(**limits))
+    return parse(spec, {base.name: base}, TRAITS, TrainerLimits(**limits))
 
 
 def weights(**values: float) -> dict[str, dict[str, float]]:

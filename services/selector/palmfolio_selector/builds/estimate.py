@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_selector.domain import strategies
 from palmfolio_selector.store import prompt_sets
 from palmfolio_selector.store.measurement import spec_of
@@ -18,7 +18,7 @@ _INT64_MAX = 2**63 - 1
 
 
 def plan(
-    session: Session, spec: selector_pb2.PortfolioSpec, limits: Limits
+    session: Session, spec: selector_pb2.PortfolioSpec, limits: SelectorLimits
 ) -> selector_pb2.PlanPortfolioResponse:
     """What a build of a canonical spec would train and could guarantee.
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import selector_pb2, trainer_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.calls.prompt_sets import text_problem
@@ -100,7 +100,7 @@ def _page(
 
 
 def _read_header(
-    received: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: Limits
+    received: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: SelectorLimits
 ) -> None:
     """Takes over the source, the traits and their versions, when the message has them."""
     if request.source or not received.source:
@@ -123,7 +123,7 @@ def _read_header(
 
 
 def _checked_rows(
-    received: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: Limits
+    received: _Import, request: selector_pb2.ImportEvaluationsRequest, limits: SelectorLimits
 ) -> list[ImportedRow]:
     """The rows of a message; a violation's index counts from the first row of the stream."""
     rows: list[ImportedRow] = []
@@ -140,7 +140,7 @@ def _checked_rows(
 
 
 def _problems(
-    row: selector_pb2.ImportedEvaluation, traits: int, limits: Limits
+    row: selector_pb2.ImportedEvaluation, traits: int, limits: SelectorLimits
 ) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     problem = names.POLICIES.problem(row.policy)

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import selector_pb2, types_pb2
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import invalid_argument
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.messages import portfolios
@@ -37,14 +37,14 @@ class PromptSetCalls(CallGroup):
         return await self._change(_create, request)
 
 
-def prompt_problem(prompt: str, limits: Limits) -> str:
+def prompt_problem(prompt: str, limits: SelectorLimits) -> str:
     """Why a prompt is refused; empty when it is not."""
     if not prompt.strip():
         return "is empty"
     return text_problem(prompt, limits)
 
 
-def text_problem(text: str, limits: Limits) -> str:
+def text_problem(text: str, limits: SelectorLimits) -> str:
     """Why a text, which may be empty, is refused; empty when it is not."""
     if len(text) > limits.max_characters:
         return f"has {len(text)} characters; {limits.max_characters} (max_characters) are allowed"

@@ -7,13 +7,13 @@ import grpc
 from palmfolio.v1 import errors_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 
 
 class ServerState:
     """Whether the server takes work, and its limits."""
 
-    def __init__(self, limits: Limits, database: Database) -> None:
+    def __init__(self, limits: SelectorLimits, database: Database) -> None:
         self._limits = limits
         self._database = database
         self.started = False

@@ -11,7 +11,7 @@ from palmfolio_palm.selection import Bound, Target, TargetInfeasible
 from palmfolio_palm.validation import FloatArray, IntArray
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import already_exists, invalid_argument
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.messages import certificates
@@ -145,7 +145,7 @@ class SelectionCalls(CallGroup):
         return await self._compute(selection.confidence, choice.X, members, level)
 
 
-def _read(session: Session, wanted: selector_pb2.CandidateSet, limits: Limits) -> _Choice:
+def _read(session: Session, wanted: selector_pb2.CandidateSet, limits: SelectorLimits) -> _Choice:
     loaded = candidates.load(session, wanted, limits)
     X = None
     if len(loaded.values.names) <= selection.MAX_CONFIDENCE_POLICIES:

@@ -10,7 +10,7 @@ from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.identity import canonical
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.weights import canonical_weights
 
 Violations = list[tuple[str, str]]
@@ -55,7 +55,7 @@ _SAMPLING_DEFAULTS = trainer_pb2.SamplingConfig(
 
 
 def canonical_spec(
-    spec: selector_pb2.PortfolioSpec, limits: Limits, field: str = "spec"
+    spec: selector_pb2.PortfolioSpec, limits: SelectorLimits, field: str = "spec"
 ) -> selector_pb2.PortfolioSpec:
     """A checked copy in which equal specs are equal messages: defaults filled in, Σ weights = 1.
 
@@ -121,7 +121,7 @@ def sampling_violations(sampling: trainer_pb2.SamplingConfig, field: str) -> Vio
     return _range_violations(sampling, _SAMPLING_CHECKS, field)
 
 
-def _violations(spec: selector_pb2.PortfolioSpec, limits: Limits, field: str) -> Violations:
+def _violations(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits, field: str) -> Violations:
     found: Violations = []
     if not spec.base_model:
         found.append((f"{field}.base_model", "is required: a base model of the trainer"))
@@ -145,7 +145,7 @@ def _violations(spec: selector_pb2.PortfolioSpec, limits: Limits, field: str) ->
     return found + _strategy_violations(spec, field)
 
 
-def _trait_violations(traits: Sequence[str], limits: Limits, field: str) -> Violations:
+def _trait_violations(traits: Sequence[str], limits: SelectorLimits, field: str) -> Violations:
     most = limits.max_traits_per_selection
     if not MIN_TRAITS <= len(traits) <= most:
         return [(field, f"{len(traits)} traits; {MIN_TRAITS} to {most} are allowed")]

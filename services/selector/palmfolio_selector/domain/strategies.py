@@ -13,7 +13,7 @@ from palmfolio_palm import (
 )
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import failed_precondition
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.weights import canonical_weights
 
 
@@ -25,12 +25,12 @@ class Guarantee:
     delta: float
 
 
-def max_trainings(spec: selector_pb2.PortfolioSpec, limits: Limits) -> int:
+def max_trainings(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
     """The number of trainings that a build may start."""
     return min(spec.max_trainings or limits.max_trainings, limits.max_trainings)
 
 
-def count(spec: selector_pb2.PortfolioSpec, limits: Limits) -> int:
+def count(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
     """Trainings that a checked spec's strategy wants; of `adaptive`, at most."""
     d = len(spec.traits)
     kind = spec.strategy.WhichOneof("kind")
@@ -43,7 +43,7 @@ def count(spec: selector_pb2.PortfolioSpec, limits: Limits) -> int:
     return max_trainings(spec, limits)
 
 
-def check_budget(spec: selector_pb2.PortfolioSpec, limits: Limits) -> None:
+def check_budget(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> None:
     """
     Raises:
         ServiceError: FAILED_PRECONDITION (TOO_MANY_TRAININGS) when the strategy wants more

@@ -11,7 +11,7 @@ from palmfolio.v1 import errors_pb2, selector_pb2
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, invalid_argument
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.spec import (
     full_sampling,
@@ -56,7 +56,10 @@ class Candidates:
 
 
 def load(
-    session: Session, wanted: selector_pb2.CandidateSet, limits: Limits, field: str = "candidates"
+    session: Session,
+    wanted: selector_pb2.CandidateSet,
+    limits: SelectorLimits,
+    field: str = "candidates",
 ) -> Candidates:
     """Reads a candidate set.
 
@@ -104,7 +107,7 @@ def _of_portfolio(session: Session, identifier: str) -> Candidates:
 
 
 def _of_evaluations(
-    session: Session, wanted: selector_pb2.StoredEvaluations, limits: Limits, field: str
+    session: Session, wanted: selector_pb2.StoredEvaluations, limits: SelectorLimits, field: str
 ) -> Candidates:
     traits = _traits(wanted, limits, field)
     prompt_set = names.PROMPT_SETS.parse(wanted.prompt_set, f"{field}.prompt_set")
@@ -150,7 +153,9 @@ def _of_evaluations(
     )
 
 
-def _traits(wanted: selector_pb2.StoredEvaluations, limits: Limits, field: str) -> tuple[str, ...]:
+def _traits(
+    wanted: selector_pb2.StoredEvaluations, limits: SelectorLimits, field: str
+) -> tuple[str, ...]:
     traits = tuple(names.TRAITS.short(trait) for trait in wanted.traits)
     most = limits.max_traits_per_selection
     if not 1 <= len(traits) <= most or len(set(traits)) < len(traits) or not all(traits):

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from palmfolio.v1 import scorer_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import errors, names
 from palmfolio_runtime.digest import digest
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_runtime.weights import canonical_weights
 from palmfolio_trainer.policies.settings import GrpoConfig
 
@@ -107,7 +107,7 @@ def parse(
     message: trainer_pb2.PolicySpec,
     bases: Mapping[str, BaseModel],
     traits: Mapping[str, scorer_pb2.Trait],
-    limits: Limits,
+    limits: TrainerLimits,
 ) -> TrainingRequest:
     """Checks a spec and puts it into canonical form.
 
@@ -151,7 +151,7 @@ def parse(
     return TrainingRequest(spec, prompts)
 
 
-def check_prompts(prompts: Sequence[str], limits: Limits, field: str) -> list[Violation]:
+def check_prompts(prompts: Sequence[str], limits: TrainerLimits, field: str) -> list[Violation]:
     """What is wrong with prompts: none, too many, an empty one, one that is too long."""
     if not prompts:
         return [(field, "is required: at least one prompt")]

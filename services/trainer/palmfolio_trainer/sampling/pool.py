@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import errors, names
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_trainer.policies.spec import BaseModel, Violation, check_prompts
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Sampling:
     seed: int = 0
 
 
-def parse(request: trainer_pb2.GenerateRequest, limits: Limits) -> Sampling:
+def parse(request: trainer_pb2.GenerateRequest, limits: TrainerLimits) -> Sampling:
     """Checks a request, except for whether its policies exist.
 
     Raises:

@@ -1,5 +1,7 @@
 """The plan of a build: it reaches the same end in any order, and says what can be done now."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,7 +78,7 @@ def test_any_order_any_repetition_and_any_crash_reach_the_same_end(
     assert world.facts.candidates_done == world.facts.candidates_total == len(reached)
 
 
-def _harmless(seen: list[plan.Action]) -> list[plan.Action]:
+def _harmless(seen: list[plan.Action]) -> Sequence[plan.Action]:
     return [action for action in seen if isinstance(action, plan.Submit | plan.Prepare)][-3:]
 
 

@@ -8,6 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from google.rpc import status_pb2
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
@@ -17,7 +18,7 @@ from palmfolio_runtime.operations import Base as OperationsBase
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.store import evaluations, policies, portfolios, prompt_sets, values
 from palmfolio_selector.store.evaluations import Progress, Reward
-from palmfolio_selector.store.tables import Base, PortfolioState, TrainingState
+from palmfolio_selector.store.tables import Base, MeanRow, PortfolioState, TrainingState
 
 PROMPTS = ["why?", "how?", "when?"]
 SETTINGS: evaluations.Settings = {"temperature": 1.0, "max_tokens": 16, "top_p": 1.0, "seed": 0}
@@ -182,6 +183,36 @@ async def test_failed_rewards_count_but_do_not_enter_the_mean(database: Database
     assert progress[NAME] == Progress(0, 3, {"brevity": 1})
     mean = means[NAME]["brevity"]
     assert (mean.value, mean.count, mean.failed) == (0.75, 2, 1)
+
+
+async def test_a_mean_that_is_computed_equals_the_one_that_is_stored(database: Database) -> None:
+    def twice(session: Session) -> Any:
+        # Some prompts stand in the set twice, and the rewards add up differently in any order.
+        row = prompt_sets.add(session, [*PROMPTS, *PROMPTS[:2]], "repeated")
+        measurement = Measurement(
+            prompt_set=row.id,
+            prompts=prompt_sets.distinct_size(session, row.id),
+            sampling=evaluations.ensure_sampling(session, SETTINGS),
+            samples=3,
+            traits=evaluations.ensure_traits(session, {"brevity": "1", "warmth": "1"}),
+        )
+        names = [f"policies/{index}" for index in range(4)]
+        for index, name in enumerate(names):
+            key = make_policy(session, name)
+            everything(session, measurement, key, 1 / (3 + index))
+        computed = values.means(session, measurement)
+        values.materialise(session, measurement, names[1:3])
+        mixed = values.means(session, measurement)
+        values.materialise(session, measurement)
+        stored = session.scalar(select(func.count()).select_from(MeanRow))
+        return names, computed, mixed, values.means(session, measurement), stored
+
+    names, computed, mixed, materialised, stored = await database.run(twice)
+    assert computed == mixed == materialised
+    assert list(computed) == list(mixed) == list(materialised) == names
+    mean = computed["policies/0"]["brevity"]
+    assert (mean.value, mean.count, mean.failed) == (pytest.approx(1 / 3, abs=2**-52), 15, 0)
+    assert stored == len(names) * 2
 
 
 async def test_answers_come_with_their_rewards(database: Database) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import distinct, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
@@ -265,7 +265,7 @@ def _split(
 
 def _measured(session: Session, measured_by: Measurement) -> list[str]:
     """The policies that have any reward under the measurement."""
-    measured = select(distinct(EvaluationRow.policy)).where(
+    measured = select(EvaluationRow.policy).where(
         EvaluationRow.sampling == measured_by.sampling,
         EvaluationRow.trait.in_(measured_by.traits.values()),
     )

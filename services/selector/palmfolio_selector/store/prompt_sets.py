@@ -23,9 +23,18 @@ def ensure_prompts(session: Session, prompts: Sequence[str]) -> dict[str, int]:
     return {text: keys[value] for text, value in digests.items()}
 
 
+def set_id(prompts: Sequence[str]) -> str:
+    """The id of a set: a digest of its prompts in their order.
+
+    Never changes for the same prompts: stored portfolios name their sets by it
+    (tests/unit/selector/test_golden_ids.py).
+    """
+    return digest(list(prompts), _ID_DIGITS)
+
+
 def add(session: Session, prompts: Sequence[str], display_name: str) -> PromptSetRow:
     """Stores a set; the same prompts in the same order give the same set."""
-    identifier = digest(list(prompts), _ID_DIGITS)
+    identifier = set_id(prompts)
     row = session.get(PromptSetRow, identifier)
     if row is not None:
         return row

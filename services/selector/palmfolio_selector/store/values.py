@@ -31,9 +31,9 @@ from palmfolio_selector.store.tables import (
     PromptSetMemberRow,
 )
 
-# A mean is summed over whole numbers, because their sum does not depend on the order: a reward in
-# [0, 1] is a multiple of 2^-53, the step between doubles from 1/2 to 1. The multiple is summed in
-# two halves, so that each sum fits into 64 bits.
+# Means are summed over whole numbers, because their sum does not depend on the order of the rows.
+# A reward in [0, 1] is rounded down to a multiple of 2^-53, the step of doubles from 1/2 to 1; the
+# multiples are summed in two halves, so that each sum fits into 64 bits.
 _STEPS = 2**53
 _HALF = 2**26
 

@@ -107,15 +107,24 @@ def identity(
     return digest(form, length)
 
 
-def _model_fields(model: BaseModel) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
+def left_out(model: BaseModel) -> set[str]:
+    """Names of a model's fields that identities leave out: `OUTSIDE`, or at the `Neutral` value.
+
+    For models whose identity is not `canonical`, because it was fixed before that existed.
+    """
+    names: set[str] = set()
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         marks = [mark for mark in field.metadata if isinstance(mark, Neutral)]
         is_neutral = any(canonical(mark.value) == canonical(value) for mark in marks)
-        if OUTSIDE not in field.metadata and not is_neutral:
-            fields[name] = value
-    return fields
+        if OUTSIDE in field.metadata or is_neutral:
+            names.add(name)
+    return names
+
+
+def _model_fields(model: BaseModel) -> dict[str, Any]:
+    skipped = left_out(model)
+    return {name: getattr(model, name) for name in type(model).model_fields if name not in skipped}
 
 
 def _message(message: Message, neutral: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tests.support.rooms import (
 LINES_PER_FILE = 400
 MODULES_PER_FOLDER = 12
 ARROWS_BETWEEN_DISTRIBUTIONS = 8
-ARROWS_BETWEEN_ROOMS = {"palmfolio_selector": 25, "palmfolio_trainer": 30}
+ARROWS_BETWEEN_ROOMS = {"palmfolio_scorer": 28, "palmfolio_selector": 25, "palmfolio_trainer": 30}
 # The pure library takes numbers and returns numbers: no other dependency.
 PALM_LIBRARIES = {"numpy", "scipy"}
 

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from palmfolio_runtime.identity import left_out
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -31,8 +33,12 @@ class _Normalisation(BaseModel, ABC):
         return False
 
     def identity(self) -> dict[str, Any]:
-        """Everything that determines the normalised rewards: part of a trait's version."""
-        return {**self.model_dump(mode="json"), "code_version": self.code_version}
+        """Everything that determines the normalised rewards: part of a trait's version.
+
+        A parameter that is added later needs a `Neutral` value, as an option of a trait does.
+        """
+        form = self.model_dump(mode="json", exclude=left_out(self))
+        return {**form, "code_version": self.code_version}
 
 
 class Identity(_Normalisation):

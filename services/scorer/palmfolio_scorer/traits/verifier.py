@@ -14,7 +14,7 @@ from palmfolio_scorer.traits.checks.length import Length
 from palmfolio_scorer.traits.checks.profanity import Profanity
 from palmfolio_scorer.traits.checks.readability import Readability
 from palmfolio_scorer.traits.checks.sentiment import Sentiment
-from palmfolio_scorer.traits.kind import TextTrait
+from palmfolio_scorer.traits.kind import TextTrait, options_identity
 
 CHECKS: dict[str, type[Check[Any]]] = {
     check.name: check
@@ -61,15 +61,12 @@ class Verifier(TextTrait[VerifierOptions]):
         self.check.load(models.sources)
 
     def identity(self) -> dict[str, Any]:
-        """The check with its options, its code version and its provenance.
-
-        The tokeniser counts by its content, which is in the provenance, not by its name.
-        """
+        """The check with its options, its code version and its provenance."""
         return {
             "kind": self.kind,
             "check": self.check.name,
             "code_version": [self.code_version, self.check.code_version],
-            "options": self.check.options.model_dump(mode="json", exclude={"tokenizer"}),
+            "options": options_identity(self.check.options),
             "provenance": self.check.provenance(),
         }
 

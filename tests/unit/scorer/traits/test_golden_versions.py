@@ -6,12 +6,16 @@ kind or a check raises its `code_version`, its versions here change with it.
 """
 
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
+from palmfolio_runtime.identity import OUTSIDE, Neutral
 from palmfolio_scorer.models.store import ModelStore
+from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.catalogue.spec import parse_traits, read_traits
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
+from palmfolio_scorer.traits.kind import TextTrait, TraitOptions
 
 QUICKSTART = Path(__file__).parents[4] / "examples" / "quickstart" / "traits.yaml"
 
@@ -49,6 +53,30 @@ def plain() -> dict[str, str]:
 @pytest.mark.parametrize("version", PLAIN)
 def test_versions_of_plain_traits(version: str, plain: dict[str, str]) -> None:
     assert plain[PLAIN[version].split(",")[0]] == version
+
+
+class _Options(TraitOptions):
+    words: tuple[str, ...]
+
+
+class _NewerOptions(_Options):
+    whole_words: Annotated[bool, Neutral(False)] = False
+    threads: Annotated[int, OUTSIDE] = 1
+
+
+class _Words(TextTrait[_Options]):
+    kind = "words"
+    options_type = _Options
+
+    def reward(self, sample: Sample) -> float:
+        return float(any(word in sample.response for word in self.options.words))
+
+
+def test_a_new_option_with_a_neutral_value_keeps_versions() -> None:
+    before = _Words(_Options(words=("a",))).identity()
+    assert before["options"] == {"words": ["a"]}
+    assert _Words(_NewerOptions(words=("a",), threads=2)).identity() == before
+    assert _Words(_NewerOptions(words=("a",), whole_words=True)).identity() != before
 
 
 def test_versions_of_the_quickstart() -> None:

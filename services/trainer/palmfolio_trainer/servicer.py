@@ -15,7 +15,7 @@ from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_trainer.policies import spec
 from palmfolio_trainer.policies.artifacts import ArtifactError
-from palmfolio_trainer.sampling import pool
+from palmfolio_trainer.sampling.transformers import backend as pool
 from palmfolio_trainer.store import policies
 from palmfolio_trainer.store.tables import PolicyRow, PolicyState
 

@@ -23,8 +23,8 @@ from palmfolio_trainer.executors.executor import (
     Succeeded,
 )
 from palmfolio_trainer.executors.local.executor import LocalExecutor
-from palmfolio_trainer.policies.settings import GrpoConfig
 from palmfolio_trainer.policies.spec import TrainingSpec
+from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
 
 WORKER = Path(__file__).parents[2] / "support" / "scripted_worker.py"
 SPEC = TrainingSpec(

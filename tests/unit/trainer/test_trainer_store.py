@@ -15,11 +15,11 @@ from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import errors, operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_trainer.policies.settings import GrpoConfig
 from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec
 from palmfolio_trainer.store import jobs, policies
 from palmfolio_trainer.store.jobs import Claim
 from palmfolio_trainer.store.tables import Base
+from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
 
 BASE = BaseModel(name="tiny", revision="r1", path="tiny")
 LEASE = 60.0

@@ -13,7 +13,7 @@ from palmfolio_runtime import errors, names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_runtime.weights import canonical_weights
-from palmfolio_trainer.policies.settings import GrpoConfig
+from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
 
 _ID_DIGITS = 24
 _BASE_DIGITS = 12

@@ -1,6 +1,6 @@
 """Training methods, each a module of its own behind one signature (`base.Method`)."""
 
-from palmfolio_trainer.policies.settings import GrpoConfig
+from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
 from palmfolio_trainer.training.task import (
     Method,
     MethodEntry,

@@ -22,7 +22,6 @@ from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig as TrlConfig
 
 from palmfolio_trainer.models.loading import load_model, load_tokenizer
-from palmfolio_trainer.policies.settings import GrpoConfig
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from palmfolio_trainer.sampling.transformers.decoding import (
     SamplingCancelled,
@@ -32,6 +31,7 @@ from palmfolio_trainer.sampling.transformers.decoding import (
     uniforms,
 )
 from palmfolio_trainer.sampling.transformers.merging import merged_adapter
+from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
 from palmfolio_trainer.training.methods.grpo.trl_trainer import CompactGRPOTrainer
 from palmfolio_trainer.training.task import (
     Progress,

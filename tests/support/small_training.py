@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from palmfolio_trainer.training.methods.grpo.method import train_grpo
-from palmfolio_trainer.training.methods.registry import GrpoConfig, TrainingResult
+from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
+from palmfolio_trainer.training.run import run
+from palmfolio_trainer.training.task import TrainingResult, TrainingTask, TrainingTools
 
-TRAITS = ["letters", "others"]
-PROMPTS = ["a", "bcd", "ef"]
-CONFIG = GrpoConfig(
+TRAITS = ("letters", "others")
+PROMPTS = ("a", "bcd", "ef")
+SETTINGS = GrpoSettings(
     steps=2,
     learning_rate=3e-2,
     lora_rank=4,
@@ -29,14 +30,23 @@ def share_of_letters(prompts: list[str], completions: list[str]) -> npt.NDArray[
     return np.array([[share, 1 - share] for share in letters])
 
 
-def train(base_path: Path, output_dir: Path, **changes: Any) -> TrainingResult:
-    """Trains for letters, with the changes given."""
-    arguments: dict[str, Any] = {
+def task(base_path: Path, output_dir: Path, **changes: Any) -> TrainingTask[Any]:
+    """A task that trains for letters, with the fields given changed."""
+    fields: dict[str, Any] = {
         "prompts": PROMPTS,
         "weights": {"letters": 1.0},
         "traits": TRAITS,
-        "reward_function": share_of_letters,
-        "config": CONFIG,
+        "settings": SETTINGS,
         "seed": 0,
     }
-    return train_grpo(base_path=base_path, output_dir=output_dir, **{**arguments, **changes})
+    return TrainingTask(base_path=base_path, output_dir=output_dir, **{**fields, **changes})
+
+
+TOOLS = TrainingTools(share_of_letters)
+
+
+def train(
+    base_path: Path, output_dir: Path, tools: TrainingTools = TOOLS, **changes: Any
+) -> TrainingResult:
+    """Trains for letters, with the fields of the task given changed."""
+    return run(task(base_path, output_dir, **changes), tools)

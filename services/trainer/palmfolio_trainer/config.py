@@ -10,7 +10,7 @@ from palmfolio_runtime.limits import TrainerLimits
 
 
 class TrainerConfig(ServerConfig):
-    """Keys of the trainer's YAML file, beside those of every service."""
+    """Keys of the trainer's YAML file, in addition to those of every service."""
 
     service: ClassVar[str] = "trainer"
 
@@ -41,7 +41,7 @@ class TrainerConfig(ServerConfig):
     cancel_grace_seconds: float = Field(default=10.0, ge=0)
     """How long a cancelled training may take to stop before it is killed."""
     lease_seconds: float = Field(default=30.0, gt=0)
-    """How long a job stays with a trainer that gives no sign of life."""
+    """How long a job stays with a trainer that no longer renews its lease."""
 
     score_timeout_seconds: float = Field(default=120.0, gt=0)
     """Deadline of one call to the scorer during a training."""
@@ -57,5 +57,5 @@ class TrainerConfig(ServerConfig):
 
     @property
     def resolved_artifact_root(self) -> str:
-        """The artefacts' root as a URI."""
+        """The artifacts' root as a URI."""
         return self.artifact_root or (self.state_dir.resolve() / "policies").as_uri()

@@ -1,4 +1,4 @@
-"""The trainer as a service: what it is made of, and how it starts and stops."""
+"""The trainer as a service: makes its parts, starts and stops them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,13 +19,13 @@ from palmfolio_runtime.volumes import is_no_room
 from palmfolio_trainer.config import TrainerConfig
 from palmfolio_trainer.executors.local.executor import LocalExecutor
 from palmfolio_trainer.jobs.loop import JobLoop
-from palmfolio_trainer.jobs.volumes import Room
+from palmfolio_trainer.jobs.volumes import VolumeWatch
 from palmfolio_trainer.models import base_models
+from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies.artifacts import ArtifactStore
-from palmfolio_trainer.policies.spec import BaseModel
 from palmfolio_trainer.sampling.thread import SamplingThread
-from palmfolio_trainer.sampling.transformers.backend import Samplers
-from palmfolio_trainer.servicer import TrainerServicer
+from palmfolio_trainer.sampling.transformers.backend import TransformersBackend
+from palmfolio_trainer.servicer import TrainerParts, TrainerServicer
 from palmfolio_trainer.store import policies
 
 log = get_logger(__name__)
@@ -55,13 +55,12 @@ class TrainerService:
         self.artifacts = ArtifactStore(
             config.resolved_artifact_root, self.state.path / "artifact-cache"
         )
-        self.samplers = Samplers(config.sampling_threads)
+        self.backend = TransformersBackend(config.sampling_threads)
         self.sampling = SamplingThread(config.max_queued_generations)
         self.bases: dict[str, BaseModel] = {}
         self.scorer = ScorerClient(
             config.scorer, config.limits, call_timeout_seconds=_SCORER_SECONDS
         )
-        self.jobs: JobLoop
         self._executor = LocalExecutor(
             folder=self.state.path / "jobs",
             slots=config.slots,
@@ -71,14 +70,9 @@ class TrainerService:
             grace_seconds=config.cancel_grace_seconds,
         )
         folders = [self.state.path, self.artifacts.local_folder]
-        self.room = Room([folder for folder in folders if folder])
-        self._tasks: list[asyncio.Task[None]] = []
-        self._reasons = ["starting"]
-
-    def register(self, server: aio.Server) -> None:
-        """Adds the trainer's and the operations' servicers."""
+        self.volumes = VolumeWatch([folder for folder in folders if folder])
         self.jobs = JobLoop(
-            config=self.config,
+            config=config,
             folder=self.state.path / "jobs",
             owner=self.state.owner,
             database=self.database,
@@ -86,32 +80,49 @@ class TrainerService:
             executor=self._executor,
             artifacts=self.artifacts,
             bases=self.bases,
-            room=self.room,
+            volumes=self.volumes,
         )
-        trainer_pb2_grpc.add_TrainerServicer_to_server(TrainerServicer(self), server)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._reasons = ["starting"]
+
+    def register(self, server: aio.Server) -> None:
+        """Adds the trainer's and the operations' servicers."""
+        parts = TrainerParts(
+            limits=self.config.limits,
+            max_queued_generations=self.config.max_queued_generations,
+            slots=self.config.slots,
+            database=self.database,
+            changes=self.changes,
+            bases=self.bases,
+            scorer=self.scorer,
+            artifacts=self.artifacts,
+            backend=self.backend,
+            sampling=self.sampling,
+            not_ready=self.not_ready,
+            require_ready=self.require_ready,
+            wake_jobs=self.jobs.wake,
+        )
+        trainer_pb2_grpc.add_TrainerServicer_to_server(TrainerServicer(parts), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(
             operations.OperationsServicer(self.database, self.changes, self._on_cancel), server
         )
 
     async def start(self) -> None:
-        """Opens the database, makes the base models ready, and takes up the jobs."""
+        """Opens the database, prepares the base models, and starts the job loop."""
         await self.database.open("palmfolio_trainer.store")
         self._reasons = [f"preparing the base models {', '.join(self.config.base_models)}"]
         # The spare loads its libraries while the base models are prepared.
-        await self._when_there_is_room(self._executor.start)
-        await self._when_there_is_room(self._resolve_base_models)
-        await self.database.patiently(
-            lambda: self.database.run(policies.add_base_models, self.bases)
-        )
+        await self._when_there_is_space(self._executor.start)
+        await self._when_there_is_space(self._resolve_base_models)
         self._tasks = [asyncio.create_task(self.jobs.run())]
         if self.config.warm_spare:
-            # The first `Generate` then need not wait for it.
-            self._tasks.append(asyncio.create_task(self.sampling.run(self.samplers.load)))
+            # The first `Generate` then does not wait until torch is loaded.
+            self._tasks.append(asyncio.create_task(self.sampling.run(self.backend.load)))
         self._reasons = []
 
     def not_ready(self) -> Sequence[str]:
-        """Why the trainer does not take work, or does not get on with it."""
-        return [*self._refusals(), *([self.room.trouble] if self.room.trouble else [])]
+        """Why the trainer does not take work, or does not proceed with it; empty when it does."""
+        return [*self._refusals(), *([self.volumes.trouble] if self.volumes.trouble else [])]
 
     def _refusals(self) -> Sequence[str]:
         if self.database.trouble:
@@ -122,7 +133,7 @@ class TrainerService:
     def require_ready(self) -> None:
         """Raises UNAVAILABLE while the trainer does not take work.
 
-        On a full volume it does: trainings are queued, and deleting a policy makes room.
+        On a full volume it takes work: trainings are queued, and deleting a policy frees space.
         """
         reasons = self._refusals()
         if reasons:
@@ -133,7 +144,7 @@ class TrainerService:
             )
 
     async def stop(self) -> None:
-        """Stops the jobs, which go on at the next start, and releases everything."""
+        """Stops the jobs and releases everything; at the next start the jobs go on."""
         self._reasons = ["stopping"]
         for task in self._tasks:
             task.cancel()
@@ -142,19 +153,23 @@ class TrainerService:
         if self._tasks:
             await self._release_jobs()
         await self.scorer.close()
-        # Off the loop: what runs there may be handing a batch to the loop.
+        # On a thread: a call that is sampling may wait for this loop to take its batch.
         await asyncio.to_thread(self.sampling.close)
         self.database.close()
         self.state.close()
 
     async def _resolve_base_models(self) -> None:
         cache = self.state.path / "base-models"
-        self.bases.update(
-            await self.sampling.run(lambda: base_models.resolve(self.config.base_models, cache))
+        models = await self.sampling.run(
+            lambda: base_models.resolve(self.config.base_models, cache)
         )
+        stored = await self.database.patiently(
+            lambda: self.database.run(policies.add_base_models, models)
+        )
+        self.bases.update(stored)
 
-    async def _when_there_is_room(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Tries again while the volume is full."""
+    async def _when_there_is_space(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Does the work, again and again for as long as the volume is full."""
         reasons = self._reasons
         while True:
             try:
@@ -173,7 +188,8 @@ class TrainerService:
         try:
             await self.jobs.release()
         except ServiceError as error:
-            # They are ours still when we start again, and another trainer's when the lease ends.
+            # They are still ours when we start again. Once their leases end, another trainer may
+            # take them.
             log.warning("the jobs stay claimed", reason=error.message)
 
     async def _on_cancel(self, _operation: operations.OperationRow) -> None:
@@ -182,5 +198,6 @@ class TrainerService:
 
 def _environment(config: TrainerConfig) -> dict[str, str]:
     threads = {"OMP_NUM_THREADS": str(config.threads)} if config.threads else {}
-    # Jobs reach nothing but the scorer; warnings of parallel tokenisers are no use in a log.
+    # A job talks only to the scorer, never to a model hub. Tokenisers would warn about parallelism
+    # in every log.
     return {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **threads}

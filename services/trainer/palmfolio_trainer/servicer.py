@@ -1,9 +1,10 @@
 """The calls of `palmfolio.v1.Trainer`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from google.longrunning import operations_pb2
 from sqlalchemy.exc import IntegrityError
@@ -12,46 +13,88 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import errors_pb2, trainer_pb2, trainer_pb2_grpc, types_pb2
 from palmfolio_runtime import errors, names, operations
 from palmfolio_runtime.clients.failures import CallError
+from palmfolio_runtime.clients.scorer import ScorerClient
+from palmfolio_runtime.database import Database
+from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_runtime.serving.rpc_types import Context
+from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies import spec
-from palmfolio_trainer.policies.artifacts import ArtifactError
-from palmfolio_trainer.sampling.transformers import backend as pool
+from palmfolio_trainer.policies.artifacts import ArtifactError, ArtifactStore
+from palmfolio_trainer.sampling import request as generation
+from palmfolio_trainer.sampling.backend import SamplingBackend
+from palmfolio_trainer.sampling.thread import SamplingThread
 from palmfolio_trainer.store import policies
 from palmfolio_trainer.store.tables import PolicyRow, PolicyState
 
-if TYPE_CHECKING:
-    from palmfolio_trainer.service import TrainerService
+
+@dataclass(frozen=True)
+class TrainerParts:
+    """What the calls need of the service.
+
+    Attributes:
+        limits: of a request.
+        max_queued_generations: `Generate` calls that may wait or run.
+        slots: trainings that may run at a time.
+        database: policies, jobs and operations.
+        changes: notified when an operation gets a new event.
+        bases: the base models by name; empty until the service is ready.
+        scorer: the scorer, which knows the traits.
+        artifacts: the adapters.
+        backend: samples; used only on `sampling`.
+        sampling: the thread of everything that touches a model.
+        not_ready: the reasons why the trainer does not work as it should; none when it does.
+        require_ready: raises UNAVAILABLE while the trainer takes no calls.
+        wake_jobs: makes the job loop look at the database at once.
+    """
+
+    limits: TrainerLimits
+    max_queued_generations: int
+    slots: int
+    database: Database
+    changes: operations.Changes
+    bases: Mapping[str, BaseModel]
+    scorer: ScorerClient
+    artifacts: ArtifactStore
+    backend: SamplingBackend
+    sampling: SamplingThread
+    not_ready: Callable[[], Sequence[str]]
+    require_ready: Callable[[], None]
+    wake_jobs: Callable[[], None]
 
 
 class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
-    """Answers calls with the service's parts."""
+    """Answers the calls of clients.
 
-    def __init__(self, service: "TrainerService") -> None:
-        self._service = service
+    Args:
+        parts: what the calls need of the service.
+    """
+
+    def __init__(self, parts: TrainerParts) -> None:
+        self._parts = parts
 
     async def GetServerInfo(
         self, request: types_pb2.GetServerInfoRequest, context: Context
     ) -> types_pb2.ServerInfo:
-        """Limits, base models, devices and readiness."""
-        service = self._service
-        reasons = list(service.not_ready())
-        limits = service.config.limits.as_map() | {
-            "max_queued_generations": service.config.max_queued_generations,
-            "slots": service.config.slots,
+        """TrainerLimits, base models, devices and readiness."""
+        parts = self._parts
+        reasons = list(parts.not_ready())
+        limits = parts.limits.as_map() | {
+            "max_queued_generations": parts.max_queued_generations,
+            "slots": parts.slots,
         }
         return types_pb2.ServerInfo(
             service="trainer",
             version=metadata.version("palmfolio"),
             readiness=types_pb2.Readiness(ready=not reasons, reasons=reasons),
             limits=limits,
-            devices=service.samplers.devices,
+            devices=parts.backend.devices,
             base_models=[
                 types_pb2.BaseModel(
                     name=base.name,
                     policy=names.POLICIES.name(base.policy_id),
                     revision=base.revision,
                 )
-                for base in service.bases.values()
+                for base in parts.bases.values()
             ],
         )
 
@@ -59,39 +102,38 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         self, request: trainer_pb2.TrainPolicyRequest, context: Context
     ) -> operations_pb2.Operation:
         """The operation that trains the policy."""
-        service = self._service
-        service.require_ready()
-        known = await service.database.run(_known_operation, request)
+        parts = self._parts
+        parts.require_ready()
+        known = await parts.database.run(_known_operation, request)
         if known is not None:
             return known
         try:
-            traits = await service.scorer.loaded_traits()
+            traits = await parts.scorer.loaded_traits()
         except CallError as error:
-            raise service.scorer.unavailable(error) from error
-        limits = service.config.limits
-        training = spec.parse(request.spec, service.bases, traits, limits)
-        arguments = (request, training, limits.max_queued_jobs)
+            raise parts.scorer.unavailable(error) from error
+        training = spec.parse(request.spec, parts.bases, traits, parts.limits)
+        arguments = (request, training, parts.limits.max_queued_jobs)
         try:
-            operation = await service.database.run(_admit, *arguments)
+            operation = await parts.database.run(_admit, *arguments)
         except IntegrityError:
             # Another replica admitted the same policy at the same moment; it is there now.
-            operation = await service.database.run(_admit, *arguments)
-        service.jobs.wake()
+            operation = await parts.database.run(_admit, *arguments)
+        parts.wake_jobs()
         return operation
 
     async def GetPolicy(
         self, request: trainer_pb2.GetPolicyRequest, context: Context
     ) -> trainer_pb2.Policy:
         """One policy."""
-        self._service.require_ready()
-        return policies.to_proto(await self._service.database.run(policies.get, request.name))
+        self._parts.require_ready()
+        return policies.to_proto(await self._parts.database.run(policies.get, request.name))
 
     async def ListPolicies(
         self, request: trainer_pb2.ListPoliciesRequest, context: Context
     ) -> trainer_pb2.ListPoliciesResponse:
         """One page of policies, newest first."""
-        self._service.require_ready()
-        rows, token = await self._service.database.run(
+        self._parts.require_ready()
+        rows, token = await self._parts.database.run(
             policies.list_page, request.page_size, request.page_token
         )
         return trainer_pb2.ListPoliciesResponse(
@@ -102,49 +144,50 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         self, request: trainer_pb2.DeletePolicyRequest, context: Context
     ) -> trainer_pb2.DeletePolicyResponse:
         """Deletes a policy and its adapter."""
-        self._service.require_ready()
-        row = await self._service.database.run(policies.delete, request.name)
+        self._parts.require_ready()
+        row = await self._parts.database.run(policies.delete, request.name)
         if row.adapter:
-            await asyncio.to_thread(self._service.artifacts.delete, row.adapter)
+            await asyncio.to_thread(self._parts.artifacts.delete, row.adapter)
         return trainer_pb2.DeletePolicyResponse()
 
     async def Generate(
         self, request: trainer_pb2.GenerateRequest, context: Context
     ) -> AsyncIterator[trainer_pb2.GenerateResponse]:
         """Streams completions as they are sampled."""
-        service = self._service
-        service.require_ready()
-        config = pool.parse(request, service.config.limits)
-        rows = await service.database.run(_ready_policies, request.policies)
+        parts = self._parts
+        parts.require_ready()
+        settings = generation.parse(request, parts.limits)
+        rows = await parts.database.run(_ready_policies, request.policies)
         base = self._shared_base(rows)
         adapters = {row.id: await self._adapter(row) for row in rows}
-        batches = service.sampling.stream(
-            lambda cancelled: service.samplers.sample(
-                base, adapters, request.prompts, config, cancelled
+        batches = parts.sampling.stream(
+            lambda cancelled: parts.backend.sample(
+                base, adapters, request.prompts, settings, cancelled
             )
         )
         async for batch in batches:
-            yield trainer_pb2.GenerateResponse(completions=batch)
+            completions = [generation.to_proto(completion) for completion in batch]
+            yield trainer_pb2.GenerateResponse(completions=completions)
 
     async def WatchTraining(
         self, request: trainer_pb2.WatchTrainingRequest, context: Context
     ) -> AsyncIterator[trainer_pb2.TrainingEvent]:
         """Streams a training's events until it is done."""
-        service = self._service
+        parts = self._parts
         payloads = operations.watch(
-            service.database, service.changes, request.operation, request.after_event
+            parts.database, parts.changes, request.operation, request.after_event
         )
         async for payload in payloads:
             yield trainer_pb2.TrainingEvent.FromString(payload)
 
-    def _shared_base(self, rows: Sequence[PolicyRow]) -> spec.BaseModel:
-        served = {base.policy_id: base for base in self._service.bases.values()}
-        identifiers = {_base_policy(row) for row in rows}
-        if len(identifiers) > 1:
+    def _shared_base(self, rows: Sequence[PolicyRow]) -> BaseModel:
+        served = {base.address: base for base in self._parts.bases.values()}
+        addresses = {_base_address(row) for row in rows}
+        if len(addresses) > 1:
             models = ", ".join(sorted({row.base_model for row in rows}))
-            text = f"share no base model ({models}); ask for each base model on its own"
+            text = f"have different base models ({models}); make one call for each base model"
             raise errors.invalid_argument(("policies", text))
-        base = served.get(identifiers.pop())
+        base = served.get(addresses.pop())
         if base is None:
             raise errors.failed_precondition(
                 errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
@@ -153,12 +196,12 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
             )
         return base
 
-    async def _adapter(self, row: PolicyRow) -> str | None:
+    async def _adapter(self, row: PolicyRow) -> Path | None:
         if not row.adapter or not row.adapter_digest:
             return None
-        artifacts = self._service.artifacts
+        artifacts = self._parts.artifacts
         try:
-            return str(await asyncio.to_thread(artifacts.fetch, row.adapter, row.adapter_digest))
+            return await asyncio.to_thread(artifacts.fetch, row.adapter, row.adapter_digest)
         except (ArtifactError, OSError) as error:
             raise errors.failed_precondition(
                 errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
@@ -170,7 +213,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
 def _known_operation(
     session: Session, request: trainer_pb2.TrainPolicyRequest
 ) -> operations_pb2.Operation | None:
-    """What the same request answered before; None for a new one, or one that was forgotten."""
+    """The operation that the same request got before; None if there is none any more."""
     name = operations.find_request(session, policies.METHOD, request.request_id, request)
     if name is None:
         return None
@@ -199,8 +242,8 @@ def _ready_policies(session: Session, wanted: Sequence[str]) -> list[PolicyRow]:
     return rows
 
 
-def _base_policy(row: PolicyRow) -> str:
-    """The id of the base model's own policy."""
+def _base_address(row: PolicyRow) -> str:
+    """The content address of the policy's base model."""
     if row.spec is None:
-        return row.id
-    return spec.TrainingSpec.model_validate_json(row.spec).base_policy_id
+        return row.address or row.id
+    return spec.TrainingSpec.model_validate_json(row.spec).base_address

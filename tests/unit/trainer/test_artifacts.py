@@ -1,4 +1,4 @@
-"""Artefacts: complete, unaltered, free of code, and where their URI says."""
+"""Artifacts: complete, unaltered, free of code, and where their URI says."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def test_damage_is_found(folder: Path) -> None:
         verify(folder)
 
 
-def test_a_folder_without_a_manifest_is_no_artefact(folder: Path) -> None:
+def test_a_folder_without_a_manifest_is_not_an_artifact(folder: Path) -> None:
     with pytest.raises(ArtifactError, match=MANIFEST):
         verify(folder)
 
@@ -78,7 +78,7 @@ def test_an_unsealed_folder_is_not_published(store: ArtifactStore, folder: Path)
         store.publish(folder, "p1")
 
 
-def test_an_artefact_altered_at_its_place_is_not_fetched(
+def test_an_artifact_altered_at_its_place_is_not_fetched(
     store: ArtifactStore, folder: Path
 ) -> None:
     seal(folder)
@@ -89,7 +89,7 @@ def test_an_artefact_altered_at_its_place_is_not_fetched(
         store.fetch(uri, digest)
 
 
-def test_a_deleted_artefact_is_gone(store: ArtifactStore, folder: Path) -> None:
+def test_a_deleted_artifact_is_gone(store: ArtifactStore, folder: Path) -> None:
     seal(folder)
     uri, digest = store.publish(folder, "p1")
     store.delete(uri)
@@ -100,11 +100,11 @@ def test_a_deleted_artefact_is_gone(store: ArtifactStore, folder: Path) -> None:
 
 @pytest.mark.parametrize("uri", ["file:///etc", "memory://elsewhere/p1/x"])
 def test_a_uri_outside_the_root_is_refused(store: ArtifactStore, uri: str) -> None:
-    with pytest.raises(ArtifactError, match="not under the artefact root"):
+    with pytest.raises(ArtifactError, match="not under the artifact root"):
         store.fetch(uri, "0" * 64)
 
 
 def test_a_uri_cannot_climb_out_of_the_root(tmp_path: Path) -> None:
     root = (tmp_path / "root").as_uri()
-    with pytest.raises(ArtifactError, match="not under the artefact root"):
+    with pytest.raises(ArtifactError, match="not under the artifact root"):
         ArtifactStore(root, tmp_path / "cache").delete(f"{root}/../other")

@@ -24,7 +24,7 @@ from palmfolio_trainer.executors.executor import (
 )
 from palmfolio_trainer.executors.local.executor import LocalExecutor
 from palmfolio_trainer.policies.spec import TrainingSpec
-from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
+from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
 
 WORKER = Path(__file__).parents[2] / "support" / "scripted_worker.py"
 SPEC = TrainingSpec(
@@ -35,7 +35,7 @@ SPEC = TrainingSpec(
     prompts_digest="0" * 64,
     seed=0,
     initial_policy=None,
-    grpo=GrpoConfig(),
+    settings=GrpoSettings(),
 )
 
 
@@ -61,6 +61,7 @@ def job(part: str, folder: Path, attempt: int = 1) -> Job:
     return Job(
         id=part.replace(" ", "-"),
         attempt=attempt,
+        policy=SPEC.address,
         spec=SPEC,
         prompts=(part,),
         base_path="tiny",

@@ -11,8 +11,8 @@ from google.rpc import status_pb2
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
-from palmfolio_trainer.training.methods.registry import RewardError, TrainingCancelled
 from palmfolio_trainer.training.rewards import ScorerRewards
+from palmfolio_trainer.training.task import RewardError, TrainingCancelled
 
 VERSIONS = {"brevity": "b1", "warmth": "w1"}
 

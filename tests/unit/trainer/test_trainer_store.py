@@ -15,11 +15,12 @@ from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import errors, operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec
+from palmfolio_trainer.models.base_models import BaseModel
+from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec
 from palmfolio_trainer.store import jobs, policies
 from palmfolio_trainer.store.jobs import Claim
 from palmfolio_trainer.store.tables import Base
-from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
+from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
 
 BASE = BaseModel(name="tiny", revision="r1", path="tiny")
 LEASE = 60.0
@@ -46,7 +47,7 @@ def training(seed: int = 0, initial: str | None = None) -> TrainingRequest:
         prompts_digest="d1",
         seed=seed,
         initial_policy=initial,
-        grpo=GrpoConfig(),
+        settings=GrpoSettings(),
     )
     return TrainingRequest(spec, ("One?", "Two?"))
 
@@ -77,7 +78,7 @@ async def operation(database: Database, name: str) -> operations_pb2.Operation:
 
 async def policy(database: Database) -> trainer_pb2.Policy:
     """The trained policy as clients see it."""
-    return policies.to_proto(await database.run(policies.get, f"policies/{training().policy_id}"))
+    return policies.to_proto(await database.run(policies.get, f"policies/{training().address}"))
 
 
 async def test_the_migrations_make_the_tables_that_the_program_knows(database: Database) -> None:
@@ -230,7 +231,7 @@ async def test_progress_is_an_event_and_the_metadata(database: Database) -> None
     metadata = trainer_pb2.TrainPolicyMetadata()
     assert (await operation(database, asked.name)).metadata.Unpack(metadata)
     assert metadata.progress == progress
-    assert metadata.policy == f"policies/{training().policy_id}"
+    assert metadata.policy == f"policies/{training().address}"
     rows, finished = await database.run(operations.events_after, claimed.job, 0)
     events = [trainer_pb2.TrainingEvent.FromString(row.payload) for row in rows]
     assert [(e.number, e.message) for e in events] == [(1, "step 1"), (2, "step 2")]
@@ -246,14 +247,14 @@ async def test_policies_are_listed_newest_first_a_page_at_a_time(database: Datab
         seen += [row.id for row in rows]
         if not token:
             break
-    expected = [training(seed=seed).policy_id for seed in (2, 1, 0)]
+    expected = [training(seed=seed).address for seed in (2, 1, 0)]
     assert seen == [*expected, BASE.policy_id]
     with pytest.raises(ServiceError, match="page_token"):
         await database.run(policies.list_page, 2, "nonsense")
 
 
 async def test_deleting_needs_a_policy_that_nothing_uses(database: Database) -> None:
-    name = f"policies/{training().policy_id}"
+    name = f"policies/{training().address}"
     await admit(database, "a")
     for used in (name, f"policies/{BASE.policy_id}"):
         with pytest.raises(ServiceError) as caught:
@@ -261,8 +262,8 @@ async def test_deleting_needs_a_policy_that_nothing_uses(database: Database) -> 
         assert caught.value.code.name == "FAILED_PRECONDITION"
     claimed = await claim_one(database)
     await database.run(jobs.succeed, claimed.job, claimed.attempt, "file:///a", "digest")
-    heir = training(initial=training().policy_id)
-    await admit(database, "b", heir)
+    successor = training(initial=training().address)
+    await admit(database, "b", successor)
     with pytest.raises(ServiceError, match="starts from"):
         await database.run(policies.delete, name)
     claimed = await claim_one(database)
@@ -273,7 +274,7 @@ async def test_deleting_needs_a_policy_that_nothing_uses(database: Database) -> 
         await database.run(policies.delete, name)
     assert caught.value.code.name == "NOT_FOUND"
     with pytest.raises(ServiceError, match=r"spec\.initial_policy"):
-        await database.run(policies.check_initial, heir.spec)
+        await database.run(policies.check_initial, successor.spec)
 
 
 async def test_training_starts_from_ready_policies_of_the_same_base_alone(
@@ -282,7 +283,7 @@ async def test_training_starts_from_ready_policies_of_the_same_base_alone(
     await admit(database, "a")
     other = BaseModel(name="other", revision="r9", path="other")
     await database.run(policies.add_base_models, {"other": other})
-    for initial in (training().policy_id, other.policy_id, "unknown"):
+    for initial in (training().address, other.policy_id, "unknown"):
         with pytest.raises(ServiceError) as caught:
             await database.run(policies.check_initial, training(initial=initial).spec)
         assert caught.value.code.name == "INVALID_ARGUMENT"

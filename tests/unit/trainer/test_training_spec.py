@@ -8,7 +8,8 @@ from google.rpc import error_details_pb2
 from palmfolio.v1 import scorer_pb2, trainer_pb2
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import TrainerLimits
-from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec, parse
+from palmfolio_trainer.models.base_models import BaseModel
+from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec, parse
 
 BASE = BaseModel(name="tiny", revision="r1", path="models/tiny")
 TRAITS = {
@@ -109,7 +110,7 @@ def test_every_bad_field_is_named_at_once() -> None:
     ],
 )
 def test_specs_that_mean_the_same_are_one_policy(changes: dict[str, object]) -> None:
-    assert parsed(message(**changes)).policy_id == parsed(message()).policy_id
+    assert parsed(message(**changes)).address == parsed(message()).address
 
 
 @pytest.mark.parametrize(
@@ -125,15 +126,15 @@ def test_specs_that_mean_the_same_are_one_policy(changes: dict[str, object]) -> 
     ],
 )
 def test_specs_that_differ_are_different_policies(changes: dict[str, object]) -> None:
-    assert parsed(message(**changes)).policy_id != parsed(message()).policy_id
+    assert parsed(message(**changes)).address != parsed(message()).address
 
 
 def test_another_revision_of_model_or_trait_is_another_policy() -> None:
     spec = parsed(message()).spec
     newer = BaseModel(name="tiny", revision="r2", path="models/tiny")
     versions = {"brevity": "b2", "warmth": "w1"}
-    assert parsed(message(), newer).policy_id != spec.policy_id
-    assert spec.model_copy(update={"trait_versions": versions}).policy_id != spec.policy_id
+    assert parsed(message(), newer).address != spec.address
+    assert spec.model_copy(update={"trait_versions": versions}).address != spec.address
     assert newer.policy_id != BASE.policy_id
 
 
@@ -146,14 +147,14 @@ def test_a_trait_of_weight_zero_takes_no_part() -> None:
 def test_the_protocol_shows_defaults_and_keeps_the_identity() -> None:
     request = parsed(message())
     shown = request.spec.to_proto()
-    assert shown.grpo.lora_rank == request.spec.grpo.lora_rank > 0
+    assert shown.grpo.lora_rank == request.spec.settings.lora_rank > 0
     assert not shown.prompts
     shown.prompts.extend(request.prompts)
-    assert parsed(shown).policy_id == request.policy_id
+    assert parsed(shown).address == request.address
 
 
 def test_a_spec_survives_the_database() -> None:
     spec = parsed(message(initial_policy="policies/other")).spec
     again = TrainingSpec.model_validate_json(spec.model_dump_json())
     assert again == spec
-    assert again.policy_id == spec.policy_id
+    assert again.address == spec.address

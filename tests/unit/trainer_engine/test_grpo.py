@@ -11,15 +11,17 @@ from safetensors.torch import load_file
 
 from palmfolio_trainer.models.loading import load_model
 from palmfolio_trainer.sampling.transformers.sampler import Sampler
-from palmfolio_trainer.training.methods.registry import (
-    METHODS,
-    GrpoConfig,
+from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
+from palmfolio_trainer.training.methods.registry import METHODS
+from palmfolio_trainer.training.task import (
     Progress,
     RewardError,
     TrainingCancelled,
+    TrainingTools,
+    check_rewards,
+    weight_vector,
 )
-from palmfolio_trainer.training.task import check_rewards, weight_vector
-from tests.support.small_training import CONFIG, PROMPTS, TRAITS, share_of_letters, train
+from tests.support.small_training import PROMPTS, SETTINGS, TRAITS, share_of_letters, train
 
 
 def adapter(directory: Path) -> dict[str, torch.Tensor]:
@@ -35,9 +37,10 @@ def mean_rewards(base_path: Path, policy: Path | None) -> list[float]:
 
 
 def test_raises_the_trained_trait(base_path: Path, tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"steps": 25, "completions_per_prompt": 16})
+    settings = SETTINGS.model_copy(update={"steps": 25, "completions_per_prompt": 16})
     seen: list[Progress] = []
-    result = train(base_path, tmp_path, config=config, on_progress=seen.append)
+    tools = TrainingTools(share_of_letters, on_progress=seen.append)
+    result = train(base_path, tmp_path, tools, settings=settings)
     assert [p.step for p in seen] == list(range(1, 26))
     assert result.history == tuple(seen)
     assert set(seen[0].rewards) == set(TRAITS)
@@ -47,8 +50,8 @@ def test_raises_the_trained_trait(base_path: Path, tmp_path: Path) -> None:
 
 
 def test_the_weights_say_which_trait_is_trained(base_path: Path, tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"steps": 25, "completions_per_prompt": 16})
-    train(base_path, tmp_path, config=config, weights={"letters": 0.0, "others": 2.0})
+    settings = SETTINGS.model_copy(update={"steps": 25, "completions_per_prompt": 16})
+    train(base_path, tmp_path, settings=settings, weights={"letters": 0.0, "others": 2.0})
     before, after = mean_rewards(base_path, None), mean_rewards(base_path, tmp_path)
     assert after[0] < 0.7 * before[0]
 
@@ -71,10 +74,10 @@ def test_equal_adapters_are_equal_files(base_path: Path, tmp_path: Path) -> None
 
 
 def test_several_passes_give_the_update_of_one(base_path: Path, tmp_path: Path) -> None:
-    config = CONFIG.model_copy(update={"steps": 1})
-    train(base_path, tmp_path / "one", config=config)
-    config = config.model_copy(update={"completions_per_pass": 2})
-    train(base_path, tmp_path / "four", config=config)
+    settings = SETTINGS.model_copy(update={"steps": 1})
+    train(base_path, tmp_path / "one", settings=settings)
+    settings = settings.model_copy(update={"completions_per_pass": 2})
+    train(base_path, tmp_path / "four", settings=settings)
     one, four = adapter(tmp_path / "one"), adapter(tmp_path / "four")
     # Adam's first update is the gradient's sign: only entries near 0 may differ.
     differing = [(one[key] - four[key]).abs() > 1e-4 for key in one]
@@ -83,8 +86,8 @@ def test_several_passes_give_the_update_of_one(base_path: Path, tmp_path: Path) 
 
 def test_starts_from_another_policy(base_path: Path, tmp_path: Path) -> None:
     train(base_path, tmp_path / "parent")
-    config = CONFIG.model_copy(update={"steps": 1, "learning_rate": 1e-6})
-    train(base_path, tmp_path / "child", config=config, initial_adapter=tmp_path / "parent")
+    settings = SETTINGS.model_copy(update={"steps": 1, "learning_rate": 1e-6})
+    train(base_path, tmp_path / "child", settings=settings, initial_adapter=tmp_path / "parent")
     parent, child = adapter(tmp_path / "parent"), adapter(tmp_path / "child")
     assert parent.keys() == child.keys()
     assert any(not torch.equal(parent[key], child[key]) for key in parent)
@@ -97,9 +100,9 @@ def test_keeps_near_the_initial_policy_under_a_kl_term(base_path: Path, tmp_path
     def drift(kl_coefficient: float) -> float:
         """Of the probabilities, from those of the base model."""
         changes = {"steps": 12, "learning_rate": 5e-3, "kl_coefficient": kl_coefficient}
-        config = CONFIG.model_copy(update=changes)
+        settings = SETTINGS.model_copy(update=changes)
         directory = tmp_path / str(kl_coefficient)
-        train(base_path, directory, config=config)
+        train(base_path, directory, settings=settings)
         model = load_model(base_path, adapter=directory, dtype=torch.float32)
         with torch.no_grad():
             trained = model(input_ids=ids).logits.softmax(-1)
@@ -119,7 +122,7 @@ def test_stops_when_told_to(base_path: Path, tmp_path: Path, after: int) -> None
         return len(asked) > after
 
     with pytest.raises(TrainingCancelled):
-        train(base_path, tmp_path / "out", should_stop=should_stop)
+        train(base_path, tmp_path / "out", TrainingTools(share_of_letters, should_stop=should_stop))
     assert len(asked) == after + 1
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
 
@@ -132,7 +135,7 @@ def test_a_missing_reward_fails_by_its_trait(base_path: Path, tmp_path: Path, ba
         return rewards
 
     with pytest.raises(RewardError, match="'others'"):
-        train(base_path, tmp_path / "out", reward_function=poisoned)
+        train(base_path, tmp_path / "out", TrainingTools(poisoned))
 
 
 def test_one_call_scores_a_batch(base_path: Path, tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ def test_one_call_scores_a_batch(base_path: Path, tmp_path: Path) -> None:
         calls.append((prompts, completions))
         return share_of_letters(prompts, completions)
 
-    train(base_path, tmp_path, reward_function=recording)
+    train(base_path, tmp_path, TrainingTools(recording))
     assert [len(completions) for _, completions in calls] == [8, 8]
     for prompts, _ in calls:
         assert prompts[:4] == [prompts[0]] * 4
@@ -168,10 +171,10 @@ def test_refuses_weights_without_a_direction(weights: dict[str, float]) -> None:
 )
 def test_settings_out_of_range_are_named(field: str, value: float) -> None:
     with pytest.raises(ValidationError, match=field):
-        GrpoConfig.model_validate({field: value})
+        GrpoSettings.model_validate({field: value})
 
 
 def test_the_registry_loads_its_methods() -> None:
-    entry = METHODS["grpo"]
-    assert entry.config_type is GrpoConfig
-    assert callable(entry.load())
+    method = METHODS["grpo"]
+    assert method.settings is GrpoSettings
+    assert callable(method.load())

@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from palmfolio_trainer.models.loading import load_model, load_tokenizer
+from palmfolio_trainer.sampling.backend import Completion
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from palmfolio_trainer.sampling.transformers.decoding import (
+    DecodingSettings,
     SamplingCancelled,
-    SamplingSettings,
     sample,
     uniforms,
 )
 from palmfolio_trainer.sampling.transformers.merging import merged_adapter
-from palmfolio_trainer.sampling.transformers.sampler import Completion, Sampler
+from palmfolio_trainer.sampling.transformers.sampler import Sampler
 from palmfolio_trainer.training.methods.grpo.trl_trainer import CompactGRPOTrainer
 from tests.support.small_training import train
 
@@ -132,7 +133,7 @@ def test_sampling_stops_when_told_to(base_path: Path) -> None:
 
 
 def settings_sample(
-    model: Any, prompts: list[list[int]], repeats: int, settings: SamplingSettings
+    model: Any, prompts: list[list[int]], repeats: int, settings: DecodingSettings
 ) -> list[list[int]]:
     numbers = np.stack([uniforms((0, i), settings.max_tokens) for i in range(repeats)])
     return sample(model, prompts, numbers, settings, end_tokens=[1], pad_token=1)
@@ -144,7 +145,7 @@ def test_first_tokens_follow_the_models_distribution(base_path: Path) -> None:
     temperature, count = 0.2, 4000
     first = [
         tokens[0]
-        for tokens in settings_sample(model, [ids], count, SamplingSettings(1, temperature))
+        for tokens in settings_sample(model, [ids], count, DecodingSettings(1, temperature))
     ]
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([ids])).logits[0, -1] / temperature
@@ -162,7 +163,7 @@ def test_top_p_keeps_to_the_likeliest_tokens(base_path: Path) -> None:
     size = int((ranked.cumsum(0) < 0.1).sum()) + 1
     first = {
         tokens[0]
-        for tokens in settings_sample(model, [ids], 500, SamplingSettings(1, 1.0, top_p=0.1))
+        for tokens in settings_sample(model, [ids], 500, DecodingSettings(1, 1.0, top_p=0.1))
     }
     assert first == set(order[:size].tolist())
 
@@ -171,7 +172,7 @@ def test_nearly_greedy_sampling_is_transformers_greedy_search(base_path: Path) -
     model, tokenizer = load_model(base_path, dtype=torch.float32), load_tokenizer(base_path)
     prompts = [prompt_ids(tokenizer, text) for text in PROMPTS]
     numbers = np.full((3, 12), 0.5, dtype=np.float32)
-    settings = SamplingSettings(12, temperature=1e-5)
+    settings = DecodingSettings(12, temperature=1e-5)
     ours = sample(model, prompts, numbers, settings, end_tokens=[1], pad_token=1)
     for prompt, tokens in zip(prompts, ours, strict=True):
         theirs = model.generate(
@@ -185,7 +186,7 @@ def test_completions_end_at_an_end_token(base_path: Path) -> None:
     ids = prompt_ids(tokenizer, "hello")
     ends = list(range(0, len(tokenizer), 4))
     numbers = np.stack([uniforms((0, i), 20) for i in range(50)])
-    completions = sample(model, [ids], numbers, SamplingSettings(20), end_tokens=ends, pad_token=1)
+    completions = sample(model, [ids], numbers, DecodingSettings(20), end_tokens=ends, pad_token=1)
     lengths = {len(tokens) for tokens in completions}
     assert len(lengths) > 3
     for tokens in completions:

@@ -1,7 +1,7 @@
-"""The contract between the trainer and the place where its jobs run.
+"""The contract between the trainer and what runs its jobs.
 
 An executor is never the source of truth: the database says which attempt of a job is current, and
-an executor that lost a job only costs another attempt.
+an executor that loses a job only costs another attempt.
 """
 
 from dataclasses import dataclass
@@ -21,10 +21,12 @@ class _Message(pydantic.BaseModel):
 
 
 class Job(_Message):
-    """One attempt at one training: all that its process needs to know."""
+    """One attempt at one training: everything that its process needs to know."""
 
     id: str
     attempt: int
+    policy: str
+    """The id of the policy that is trained."""
     spec: TrainingSpec
     prompts: tuple[str, ...]
     base_path: str
@@ -55,7 +57,7 @@ class Job(_Message):
 
 
 class Progress(_Message):
-    """A job's process says how far it is."""
+    """How far a job's process is."""
 
     kind: Literal["progress"] = "progress"
     stage: str = "training"
@@ -67,7 +69,7 @@ class Progress(_Message):
 
 
 class Succeeded(_Message):
-    """The adapter lies sealed in the job's `result` folder."""
+    """The sealed adapter is in the job's `result` folder."""
 
     kind: Literal["succeeded"] = "succeeded"
 
@@ -79,29 +81,29 @@ class Failed(_Message):
     error: str
 
 
-class NoRoom(_Message):
-    """A volume was full: another attempt may succeed once there is room."""
+class VolumeFull(_Message):
+    """A volume was full: another attempt may succeed once there is space."""
 
-    kind: Literal["no_room"] = "no_room"
+    kind: Literal["volume_full"] = "volume_full"
     error: str
 
 
 class Cancelled(_Message):
-    """The attempt was told to stop, and did."""
+    """The attempt was told to stop, and stopped."""
 
     kind: Literal["cancelled"] = "cancelled"
 
 
 class Crashed(_Message):
-    """The attempt's process died without a word."""
+    """The attempt's process ended without reporting an outcome."""
 
     kind: Literal["crashed"] = "crashed"
     error: str
 
 
-Outcome: TypeAlias = Succeeded | Failed | NoRoom | Cancelled | Crashed
+Outcome: TypeAlias = Succeeded | Failed | VolumeFull | Cancelled | Crashed
 Event: TypeAlias = Annotated[
-    Progress | Succeeded | Failed | NoRoom | Cancelled | Crashed, Field(discriminator="kind")
+    Progress | Succeeded | Failed | VolumeFull | Cancelled | Crashed, Field(discriminator="kind")
 ]
 
 
@@ -118,7 +120,7 @@ class Executor(Protocol):
     """Runs attempts, each in a process of its own."""
 
     async def start(self) -> None:
-        """Takes what running needs."""
+        """Makes the executor ready for `submit`."""
 
     def free_slots(self) -> int:
         """How many attempts could be submitted now."""
@@ -131,19 +133,22 @@ class Executor(Protocol):
         """
 
     def poll(self, job: str, attempt: int) -> Report:
-        """What happened since the last call. The report that has an outcome is the last one, and
-        frees the attempt's slot.
+        """What happened since the last call.
+
+        The report that has an outcome is the last one and frees the attempt's slot.
 
         Raises:
             KeyError: the attempt is not here.
         """
 
     async def cancel(self, job: str, attempt: int) -> None:
-        """Tells an attempt to stop; `poll` will say when it has. Nothing happens to an unknown
-        one."""
+        """Tells an attempt to stop; `poll` reports when it has. An unknown attempt is ignored."""
 
     async def reattach(self, job: str, attempt: int) -> bool:
-        """Whether an attempt that another trainer process submitted runs on, and can be polled."""
+        """Whether an attempt that another trainer process submitted still runs and can be polled.
+
+        True makes `poll` and `cancel` work for it from now on.
+        """
 
     async def close(self) -> None:
         """Stops every attempt and waits for its end."""
@@ -156,9 +161,9 @@ __all__ = [
     "Executor",
     "Failed",
     "Job",
-    "NoRoom",
     "Outcome",
     "Progress",
     "Report",
     "Succeeded",
+    "VolumeFull",
 ]

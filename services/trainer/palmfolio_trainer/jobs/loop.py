@@ -1,4 +1,4 @@
-"""The loop that brings the executor in line with the database, and back."""
+"""Reconciles the executor with the jobs table: claim, submit, record, publish."""
 
 import asyncio
 import shutil
@@ -20,14 +20,15 @@ from palmfolio_trainer.executors.executor import (
     Crashed,
     Executor,
     Job,
-    NoRoom,
     Outcome,
     Progress,
     Succeeded,
+    VolumeFull,
 )
-from palmfolio_trainer.jobs.volumes import Room
+from palmfolio_trainer.jobs.volumes import VolumeWatch
+from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies.artifacts import ArtifactError, ArtifactStore
-from palmfolio_trainer.policies.spec import BaseModel, TrainingSpec
+from palmfolio_trainer.policies.spec import TrainingSpec
 from palmfolio_trainer.store import jobs as store
 from palmfolio_trainer.store.jobs import Claim
 
@@ -37,7 +38,8 @@ _POLL_SECONDS = 0.2
 # Another replica's work, and cancellations sent to it, are seen after this long at the latest.
 _IDLE_SECONDS = 1.0
 _LOST = "the attempt lost its process"
-# A process that dies without a word gets one more chance: it may have been killed from outside.
+# A process that dies without an outcome gets one more attempt: something else on the machine may
+# have killed it.
 _ALLOWED_CRASHES = 1
 
 _Attempt = tuple[str, int]
@@ -46,11 +48,11 @@ _Attempt = tuple[str, int]
 class JobLoop:
     """Claims queued jobs, submits them, records what they report, and publishes their adapters.
 
-    Every step is safe to repeat: the attempt number keeps a process that was given up from
-    changing anything.
+    Every step is safe to repeat: with its old attempt number, a process that was given up changes
+    nothing.
 
     Args:
-        folder: where each job has a folder of its own.
+        folder: the parent of the jobs' folders.
         owner: this trainer's identity; the same after a restart.
     """
 
@@ -64,7 +66,7 @@ class JobLoop:
         executor: Executor,
         artifacts: ArtifactStore,
         bases: Mapping[str, BaseModel],
-        room: Room,
+        volumes: VolumeWatch,
     ) -> None:
         self._config = config
         self._folder = folder
@@ -74,20 +76,20 @@ class JobLoop:
         self._executor = executor
         self._artifacts = artifacts
         self._bases = bases
-        self._room = room
+        self._volumes = volumes
         self._jobs: dict[_Attempt, Job] = {}
         self._outcomes: dict[_Attempt, Outcome] = {}
         self._cancelling: set[_Attempt] = set()
         self._wake = asyncio.Event()
         self.failure = ""
-        """Why the last round failed; empty when it did not."""
+        """Why the last round failed; empty when it succeeded."""
 
     def wake(self) -> None:
         """Makes the loop look at the database at once."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Runs until cancelled. Outlasts a database that cannot be reached."""
+        """Runs until cancelled; goes on when the database cannot be reached for a while."""
         loop = asyncio.get_running_loop()
         renew_at = loop.time()
         while True:
@@ -96,21 +98,21 @@ class JobLoop:
                     await self._renew()
                     renew_at = loop.time() + self._config.lease_seconds / 3
                 await self._cancel()
-                await asyncio.to_thread(self._room.look)
-                if not self._room.trouble:
+                await asyncio.to_thread(self._volumes.check)
+                if not self._volumes.trouble:
                     await self._claim()
                 await self._collect()
                 self.failure = ""
             except ServiceError as error:
                 self.failure = error.message
                 log.warning("the jobs wait", reason=error.message)
-            except Exception as error:  # the next round may do better; readiness says so
+            except Exception as error:  # the next round may succeed; readiness has the reason
                 self.failure = f"{type(error).__name__}: {error}"
                 log.exception("a round of the job loop failed")
             await self._pause()
 
     async def release(self) -> None:
-        """Puts our jobs back into the queue. For the end, when no attempt runs any more."""
+        """Puts our jobs back into the queue. Call it only once no attempt runs any more."""
         for claim in await self._database.run(store.owned, self._owner):
             await self._database.run(store.requeue, claim.job, claim.attempt, _LOST)
 
@@ -122,7 +124,11 @@ class JobLoop:
         self._wake.clear()
 
     async def _renew(self) -> None:
-        """Keeps what is ours and runs, takes back what is ours and does not, drops what is not."""
+        """Renews our leases, and makes running attempts and owned jobs agree.
+
+        An attempt whose job another trainer has taken is cancelled; a job of ours without a process
+        is reattached or put back into the queue.
+        """
         await self._database.run(store.renew, self._owner, self._config.lease_seconds)
         owned = {
             (claim.job, claim.attempt): claim
@@ -166,7 +172,7 @@ class JobLoop:
             await self._executor.submit(job)
         except (ArtifactError, OSError, LookupError) as error:
             if is_no_room(error):
-                await self._wait_for_room(claim.job, claim.attempt, str(error))
+                await self._wait_for_space(claim.job, claim.attempt, str(error))
             else:
                 await self._fail(claim.job, claim.attempt, str(error))
             await self._changes.notify()
@@ -186,6 +192,7 @@ class JobLoop:
         return Job(
             id=claim.job,
             attempt=claim.attempt,
+            policy=claim.policy,
             spec=spec,
             prompts=claim.prompts,
             base_path=base.path,
@@ -206,31 +213,31 @@ class JobLoop:
                 for progress in report.progress:
                     await self._record(*key, progress)
             outcome = self._outcomes.get(key)
-            # Forgotten only once its end is in the database; until then, tried again.
+            # An attempt is forgotten only once its end is in the database; until then we try again.
             if outcome and await self._finish(job, outcome, cancelled=key in self._cancelling):
                 del self._jobs[key], self._outcomes[key]
                 self._cancelling.discard(key)
 
     async def _record(self, job: str, attempt: int, progress: Progress) -> None:
-        where = trainer_pb2.TrainingProgress(
+        message = trainer_pb2.TrainingProgress(
             stage=progress.stage,
             step=progress.step,
             steps=progress.steps,
             reward_means=progress.reward_means,
             attempt=attempt,
         )
-        await self._database.run(store.record, job, attempt, where, progress.message)
+        await self._database.run(store.record, job, attempt, message, progress.message)
         await self._changes.notify()
 
     async def _finish(self, job: Job, outcome: Outcome, cancelled: bool) -> bool:
-        """Notes how an attempt ended; False when that must wait."""
+        """Records how an attempt ended; False when it must be tried again later."""
         if isinstance(outcome, Succeeded):
             if not await self._publish(job):
                 return False
         elif isinstance(outcome, Cancelled) or cancelled:
             await self._database.run(store.cancelled, job.id, job.attempt)
-        elif isinstance(outcome, NoRoom):
-            await self._wait_for_room(job.id, job.attempt, outcome.error)
+        elif isinstance(outcome, VolumeFull):
+            await self._wait_for_space(job.id, job.attempt, outcome.error)
         elif isinstance(outcome, Crashed):
             await self._crashed(job, outcome)
         else:
@@ -241,27 +248,25 @@ class JobLoop:
         return True
 
     async def _publish(self, job: Job) -> bool:
-        """Publishes a trained adapter; False when there is no room, and it stays where it is."""
-        if self._room.trouble:
+        """Publishes a trained adapter; False when there is no space, and the adapter stays here."""
+        if self._volumes.trouble:
             return False
         try:
-            uri, digest = await asyncio.to_thread(
-                self._artifacts.publish, job.result, job.spec.policy_id
-            )
+            uri, digest = await asyncio.to_thread(self._artifacts.publish, job.result, job.policy)
         except (ArtifactError, OSError) as error:
             if is_no_room(error):
-                self._room.ran_out(str(error))
+                self._volumes.note_full(str(error))
                 return False
             await self._fail(job.id, job.attempt, f"the adapter cannot be published: {error}")
             return True
-        self._room.was_enough()
+        self._volumes.note_enough()
         if not await self._database.run(store.succeed, job.id, job.attempt, uri, digest):
             log.warning("a stale attempt was not published", job=job.id, attempt=job.attempt)
         return True
 
-    async def _wait_for_room(self, job: str, attempt: int, error: str) -> None:
-        """Puts a job back into the queue, from which none is taken while there is no room."""
-        self._room.ran_out(error)
+    async def _wait_for_space(self, job: str, attempt: int, error: str) -> None:
+        """Puts a job back into the queue, which is not touched as long as there is no space."""
+        self._volumes.note_full(error)
         why = f"attempt {attempt} is repeated once there is room: {error}"
         await self._database.run(store.requeue, job, attempt, why)
 
@@ -283,7 +288,7 @@ class JobLoop:
 
 
 def _clean(job: Job) -> None:
-    """Deletes the files of this attempt and of those before it; the log stays."""
+    """Deletes the files of this attempt and of earlier ones; the log stays."""
     for attempt in range(1, job.attempt + 1):
         past = job.model_copy(update={"attempt": attempt})
         for folder in (past.partial, past.result):

@@ -1,4 +1,4 @@
-"""Room on the volumes that the trainer writes to."""
+"""Space on the volumes that the trainer writes to."""
 
 import os
 import tempfile
@@ -12,17 +12,18 @@ log = get_logger(__name__)
 _LEAST_BYTES = 16 * 2**20
 
 
-class Room:
-    """Knows when a volume ran out of room, and finds out when there is room again.
+class VolumeWatch:
+    """Notices when a volume has run out of space, and when there is space again.
 
-    How much a training needs is known only when there is too little: what must be free is doubled
-    each time that it was not enough, so that trainings do not fail one after the other.
+    How much a training needs shows only when it gets too little. The space that must be free is
+    therefore doubled each time that it was not enough: otherwise one training after the other
+    would be started only to fail.
 
     Args:
-        folders: one on each volume, or some on the same.
+        folders: at least one on each volume that trainings write to.
 
     Attributes:
-        trouble: what is wrong; empty while there is room.
+        trouble: what is wrong; empty while there is space.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -30,8 +31,8 @@ class Room:
         self._bytes = _LEAST_BYTES
         self.trouble = ""
 
-    def ran_out(self, error: str) -> None:
-        """Notes that there was too little room, with the system's error."""
+    def note_full(self, error: str) -> None:
+        """Notes that there was too little space, with the system's error."""
         if self.trouble:
             return
         self._bytes *= 2
@@ -40,19 +41,22 @@ class Room:
         )
         log.error("trouble with the volume", reason=self.trouble)
 
-    def was_enough(self) -> None:
-        """Notes that a training had all the room it needed."""
+    def note_enough(self) -> None:
+        """Notes that a training had all the space it needed."""
         self._bytes = _LEAST_BYTES
 
-    def look(self) -> None:
-        """Looks whether there is room again, if there was too little. Blocking."""
-        if self.trouble and all(_has(folder, self._bytes) for folder in self._folders):
+    def check(self) -> None:
+        """Clears `trouble` once there is space again. Blocking."""
+        if self.trouble and all(_has_space(folder, self._bytes) for folder in self._folders):
             log.info("the volume has room again")
             self.trouble = ""
 
 
-def _has(folder: Path, size: int) -> bool:
-    """Whether a file of that size could be written; asks quotas as well."""
+def _has_space(folder: Path, size: int) -> bool:
+    """Whether a file of that size can be written.
+
+    Writing one is the only test that also respects quotas.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

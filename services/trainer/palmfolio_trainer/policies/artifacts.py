@@ -1,4 +1,4 @@
-"""Adapters as files: a manifest that makes them final, and the root where they are kept."""
+"""Adapters as files: the manifest that makes them final, and the root where they are kept."""
 
 import json
 import posixpath
@@ -16,14 +16,14 @@ _ALLOWED_SUFFIXES = frozenset({".safetensors", ".json"})
 
 
 class ArtifactError(Exception):
-    """An artefact that is incomplete, altered, or holds what it may not."""
+    """An artifact that is incomplete or altered, or holds a file that is not allowed."""
 
 
 def seal(folder: Path) -> str:
     """Writes the manifest of a folder's files; returns the manifest's SHA-256.
 
     Raises:
-        ArtifactError: there is a file of a kind that is not allowed, or none.
+        ArtifactError: the folder is empty, or holds a file of a kind that is not allowed.
     """
     files = _files(folder)
     if not files:
@@ -37,7 +37,7 @@ def verify(folder: Path) -> str:
     """Checks every file against the manifest; returns the manifest's SHA-256.
 
     Raises:
-        ArtifactError: the manifest or a file is missing or altered, or there are others.
+        ArtifactError: the manifest or a file is missing or altered, or there are further files.
     """
     try:
         listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
@@ -59,7 +59,7 @@ def _files(folder: Path) -> list[str]:
     for name in names:
         if Path(name).suffix not in _ALLOWED_SUFFIXES:
             allowed = ", ".join(sorted(_ALLOWED_SUFFIXES))
-            raise ArtifactError(f"{folder / name} is not allowed in an artefact (only {allowed})")
+            raise ArtifactError(f"{folder / name} is not allowed in an artifact (only {allowed})")
     return names
 
 
@@ -68,7 +68,7 @@ class ArtifactStore:
 
     Args:
         root: a URI such as `file:///var/palmfolio/policies` or `s3://bucket/prefix`.
-        cache: a local folder for copies of adapters from elsewhere.
+        cache: a local folder for copies of adapters when the root is not on this machine.
     """
 
     def __init__(self, root: str, cache: Path) -> None:
@@ -79,16 +79,16 @@ class ArtifactStore:
 
     @property
     def local_folder(self) -> Path | None:
-        """The root where it is a folder of this machine."""
+        """The root if it is a folder of this machine, otherwise None."""
         return Path(self._base) if self._is_local else None
 
     def publish(self, folder: Path, policy: str) -> tuple[str, str]:
         """Copies a sealed folder under the root.
 
-        Copies of equal content have one address, so that publishing again is harmless.
+        Equal content has one URI, so publishing again is harmless.
 
         Returns:
-            The artefact's URI and its manifest's SHA-256.
+            The artifact's URI and its manifest's SHA-256.
 
         Raises:
             ArtifactError: the folder does not match its manifest.
@@ -105,7 +105,7 @@ class ArtifactStore:
         return f"{self._root}/{name}", digest
 
     def fetch(self, uri: str, digest: str) -> Path:
-        """A local, verified folder of the artefact.
+        """A local, verified folder of the artifact.
 
         Raises:
             ArtifactError: the URI is not under the root, or the content is not what was published.
@@ -125,7 +125,7 @@ class ArtifactStore:
         return _verified(local, digest)
 
     def delete(self, uri: str) -> None:
-        """Deletes an artefact; nothing happens when there is none."""
+        """Deletes an artifact; one that does not exist is ignored."""
         path = posixpath.join(self._base, self._name(uri))
         if self._filesystem.exists(path):
             self._filesystem.rm(path, recursive=True)
@@ -133,12 +133,12 @@ class ArtifactStore:
     def _name(self, uri: str) -> str:
         prefix, name = f"{self._root}/", uri.removeprefix(f"{self._root}/")
         if not uri.startswith(prefix) or ".." in name.split("/"):
-            raise ArtifactError(f"{uri} is not under the artefact root {self._root}")
+            raise ArtifactError(f"{uri} is not under the artifact root {self._root}")
         return name
 
     def _upload(self, folder: Path, target: str) -> None:
         for name in [*_files(folder), MANIFEST]:
-            # The manifest goes last: without it the artefact does not exist.
+            # The manifest is written last: without it the artifact does not exist.
             self._filesystem.put_file(str(folder / name), posixpath.join(target, name))
 
 
@@ -153,7 +153,7 @@ def _copy_aside(folder: Path, target: Path) -> None:
     try:
         shutil.copytree(folder, aside)
     except OSError:
-        # What a full volume let through is in the way of what makes room.
+        # On a full volume, a partial copy would take the space that deleting other files frees.
         shutil.rmtree(aside, ignore_errors=True)
         raise
     shutil.rmtree(target, ignore_errors=True)
@@ -162,5 +162,5 @@ def _copy_aside(folder: Path, target: Path) -> None:
 
 def _verified(folder: Path, digest: str) -> Path:
     if verify(folder) != digest:
-        raise ArtifactError(f"{folder} is not the artefact that was published")
+        raise ArtifactError(f"{folder} is not the artifact that was published")
     return folder

@@ -1,8 +1,8 @@
 """What determines a policy: the checked, canonical form of a `PolicySpec`, and its address."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated
 
 import pydantic
 from google.rpc import error_details_pb2
@@ -11,50 +11,29 @@ from pydantic import ConfigDict
 from palmfolio.v1 import scorer_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import errors, names
 from palmfolio_runtime.digest import digest
+from palmfolio_runtime.identity import Neutral, identity
 from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_runtime.weights import canonical_weights
-from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
+from palmfolio_trainer.models.base_models import BaseModel, base_address
+from palmfolio_trainer.models.prompts import check_prompts
+from palmfolio_trainer.training.methods.contract import MethodSettings, ParseContext, Violation
+from palmfolio_trainer.training.methods.registry import METHODS, AnySettings
 
 _ID_DIGITS = 24
-_BASE_DIGITS = 12
-# Settings that change how a result is computed, not the result.
-_NO_PART_OF_IDENTITY = {"completions_per_pass"}
-_GRPO_FIELDS = set(trainer_pb2.GrpoConfig.DESCRIPTOR.fields_by_name)
-
-Violation = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class BaseModel:
-    """A model that policies are trained from; unchanged, it is a policy itself."""
-
-    name: str
-    revision: str
-    """Digest of the weights."""
-    path: str
-    """The folder of its safetensors."""
-
-    @property
-    def policy_id(self) -> str:
-        """The id of the unchanged model's policy."""
-        return base_policy_id(self.name, self.revision)
-
-
-def base_policy_id(name: str, revision: str) -> str:
-    """The id of the policy that a base model is, unchanged."""
-    identity = {"base_model": name, "base_revision": revision}
-    return f"base-{digest(identity, _BASE_DIGITS)}"
+# Of the canonical form; 1 was a digest of the whole model, which every new setting changed.
+_VERSION = 2
 
 
 class TrainingSpec(pydantic.BaseModel):
     """Everything that determines a trained policy; equal specs give the same policy.
 
-    Traits of weight 0 do not take part in a training, so they are no part of its identity.
+    Traits of weight 0 do not take part in a training, so they are not part of its identity.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base_model: str
+    """A name of the trainer's configuration."""
     base_revision: str
     weights: dict[str, float]
     """Positive weights that sum to 1, by trait."""
@@ -62,32 +41,35 @@ class TrainingSpec(pydantic.BaseModel):
     """The versions of exactly the traits in `weights`."""
     prompts_digest: str
     seed: int
-    initial_policy: str | None
+    initial_policy: Annotated[str | None, Neutral(None)]
     """The id of the policy whose adapter training starts from."""
-    method: Literal["grpo"] = "grpo"
-    grpo: GrpoConfig
+    settings: AnySettings
+    """How to train, with the method's name in `settings.method`."""
 
     @property
-    def policy_id(self) -> str:
-        """The policy's id: a digest of all that is above."""
-        identity = self.model_dump(mode="json", exclude={"grpo": _NO_PART_OF_IDENTITY})
-        return digest(identity, _ID_DIGITS)
+    def address(self) -> str:
+        """The policy's content address: the id of a policy that is new.
+
+        A policy that an older trainer stored keeps its id and is found by this address.
+        """
+        return identity("policy", _VERSION, self, _ID_DIGITS)
 
     @property
-    def base_policy_id(self) -> str:
-        """The id of the base model's own policy."""
-        return base_policy_id(self.base_model, self.base_revision)
+    def base_address(self) -> str:
+        """The content address of the base model's own policy."""
+        return base_address(self.base_model, self.base_revision)
 
     def to_proto(self) -> trainer_pb2.PolicySpec:
         """The spec as the protocol shows it, defaults filled in, without its prompts."""
-        return trainer_pb2.PolicySpec(
+        spec = trainer_pb2.PolicySpec(
             base_model=self.base_model,
             weights=types_pb2.Weights(values=self.weights),
             trait_versions=self.trait_versions,
             seed=self.seed,
             initial_policy=names.POLICIES.name(self.initial_policy) if self.initial_policy else "",
-            grpo=trainer_pb2.GrpoConfig(**self.grpo.model_dump(include=_GRPO_FIELDS)),
         )
+        METHODS[self.settings.method].show(self.settings, spec)
+        return spec
 
 
 @dataclass(frozen=True)
@@ -98,9 +80,9 @@ class TrainingRequest:
     prompts: tuple[str, ...]
 
     @property
-    def policy_id(self) -> str:
-        """The id of the policy that the training makes."""
-        return self.spec.policy_id
+    def address(self) -> str:
+        """The content address of the policy that the training makes."""
+        return self.spec.address
 
 
 def parse(
@@ -111,7 +93,8 @@ def parse(
 ) -> TrainingRequest:
     """Checks a spec and puts it into canonical form.
 
-    Whether `initial_policy` exists and can be started from is for the database to say.
+    Whether `initial_policy` exists and training can start from it is checked in the database,
+    by `store.policies.check_initial`.
 
     Args:
         message: what the client sent.
@@ -132,11 +115,11 @@ def parse(
     versions = _trait_versions(message, weights, traits, violations)
     prompts = tuple(message.prompts)
     violations += check_prompts(prompts, limits, "spec.prompts")
-    config = _grpo(message, len(prompts), limits.max_samples, violations)
+    settings = _settings(message, limits, violations)
     if message.seed < 0:
         violations.append(("spec.seed", f"{message.seed} is not >= 0"))
-    initial = _initial_policy(message, bases, violations)
-    if violations or base is None or config is None:
+    initial = _initial_policy(message, base, violations)
+    if violations or base is None or settings is None:
         raise errors.invalid_argument(*violations)
     spec = TrainingSpec(
         base_model=base.name,
@@ -146,26 +129,9 @@ def parse(
         prompts_digest=digest(list(prompts)),
         seed=message.seed,
         initial_policy=initial,
-        grpo=config,
+        settings=settings,
     )
     return TrainingRequest(spec, prompts)
-
-
-def check_prompts(prompts: Sequence[str], limits: TrainerLimits, field: str) -> list[Violation]:
-    """What is wrong with prompts: none, too many, an empty one, one that is too long."""
-    if not prompts:
-        return [(field, "is required: at least one prompt")]
-    if len(prompts) > limits.max_prompts:
-        allowed = f"the limit max_prompts is {limits.max_prompts}"
-        return [(field, f"{len(prompts)} prompts are too many; {allowed}")]
-    violations = []
-    for index, prompt in enumerate(prompts):
-        if not prompt.strip():
-            violations.append((f"{field}[{index}]", "is empty"))
-        elif len(prompt) > limits.max_characters:
-            allowed = f"the limit max_characters is {limits.max_characters}"
-            violations.append((f"{field}[{index}]", f"has {len(prompt)} characters; {allowed}"))
-    return violations
 
 
 def _violations(error: errors.ServiceError) -> list[Violation]:
@@ -211,36 +177,28 @@ def _trait_versions(
     return {trait: traits[trait].version for trait in weights}
 
 
-def _grpo(
-    message: trainer_pb2.PolicySpec, prompts: int, max_samples: int, violations: list[Violation]
-) -> GrpoConfig | None:
-    if message.WhichOneof("method") != "grpo":
-        violations.append(("spec.grpo", "is required: how to train"))
+def _settings(
+    message: trainer_pb2.PolicySpec, limits: TrainerLimits, violations: list[Violation]
+) -> MethodSettings | None:
+    """The settings of the method that the message's oneof has."""
+    name = message.WhichOneof("method")
+    if name is None or name not in METHODS:
+        first, *others = (f"spec.{method}" for method in METHODS)
+        text = " or ".join(["is required: how to train", *others])
+        violations.append((first, text))
         return None
-    values = {field.name: value for field, value in message.grpo.ListFields()}
-    try:
-        config = GrpoConfig(**values)
-    except pydantic.ValidationError as error:
-        violations += [
-            (".".join(["spec.grpo", *map(str, issue["loc"])]), issue["msg"])
-            for issue in error.errors()
-        ]
+    field = f"spec.{name}"
+    context = ParseContext(prompts=len(message.prompts), limits=limits, field=field)
+    parsed = METHODS[name].parse(getattr(message, name), context)
+    if isinstance(parsed, list):
+        violations += parsed
         return None
-    if "prompts_per_step" not in values:
-        fitting = max(1, min(config.prompts_per_step, prompts))
-        config = config.model_copy(update={"prompts_per_step": fitting})
-    elif config.prompts_per_step > prompts:
-        text = f"{config.prompts_per_step} is more than the {prompts} prompts"
-        violations.append(("spec.grpo.prompts_per_step", text))
-    samples = config.prompts_per_step * config.completions_per_prompt
-    if samples > max_samples:
-        text = f"makes {samples} completions a step; the limit max_samples is {max_samples}"
-        violations.append(("spec.grpo.completions_per_prompt", text))
-    return config
+    settings: MethodSettings = parsed
+    return settings
 
 
 def _initial_policy(
-    message: trainer_pb2.PolicySpec, bases: Mapping[str, BaseModel], violations: list[Violation]
+    message: trainer_pb2.PolicySpec, base: BaseModel | None, violations: list[Violation]
 ) -> str | None:
     if not message.initial_policy:
         return None
@@ -249,6 +207,6 @@ def _initial_policy(
     except errors.ServiceError as error:
         violations += _violations(error)
         return None
-    base = bases.get(message.base_model)
-    # To start from the unchanged base model is to start from nothing.
-    return None if base and identifier == base.policy_id else identifier
+    # Starting from the unchanged base model means starting without an adapter.
+    is_base = base is not None and identifier in (base.policy_id, base.address)
+    return None if is_base else identifier

@@ -18,7 +18,7 @@ Batch = TypeVar("Batch")
 
 
 class _Stream(Generic[Batch]):
-    """Batches on their way from the thread to the loop; the thread waits when they pile up."""
+    """Carries batches from the thread to the loop; the thread waits when the reader is slow."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -26,11 +26,11 @@ class _Stream(Generic[Batch]):
         self._dropped = threading.Event()
 
     def drop(self) -> None:
-        """Called on the loop: nobody reads on."""
+        """Called on the loop when the reader has left."""
         self._dropped.set()
 
     def dropped(self) -> bool:
-        """Whether nobody reads on."""
+        """Whether the reader has left."""
         return self._dropped.is_set()
 
     def put(self, batch: Batch | None) -> None:
@@ -56,6 +56,8 @@ class _Stream(Generic[Batch]):
 class SamplingThread:
     """Runs whatever touches the models, one call after the other.
 
+    Models are not safe to use from several threads, and one call already uses all cores.
+
     Args:
         max_calls: calls that wait or run; one more is refused.
     """
@@ -66,7 +68,7 @@ class SamplingThread:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="sampling")
 
     async def run(self, function: Callable[[], Batch]) -> Batch:
-        """The function's answer, computed on the thread."""
+        """What the function returns, computed on the thread."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
     async def stream(
@@ -74,11 +76,12 @@ class SamplingThread:
     ) -> AsyncIterator[Batch]:
         """The batches of `produce`, computed on the thread.
 
-        When the reader goes away (the call was cancelled or is past its deadline), work that has
-        not begun is dropped and work that has is told so.
+        When the reader leaves (the call was cancelled or is past its deadline), work that has not
+        begun is dropped and work that has begun is told to stop.
 
         Args:
-            produce: gets a function that says whether to stop.
+            produce: makes the batches. Its argument is a function that returns True when it must
+                stop.
 
         Raises:
             ServiceError: RESOURCE_EXHAUSTED when too many calls wait.
@@ -112,7 +115,7 @@ class SamplingThread:
     def _done(self, working: "asyncio.Future[None]") -> None:
         self._calls -= 1
         if not working.cancelled():
-            # Seen by the reader, if there is one left.
+            # Marks the error as seen: the reader raises it, or has left and does not care.
             working.exception()
 
     def close(self) -> None:

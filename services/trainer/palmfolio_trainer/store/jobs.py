@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import leases, operations
+from palmfolio_runtime.timestamps import timestamp
 from palmfolio_trainer.store import policies
 from palmfolio_trainer.store.tables import (
     JobRow,
@@ -82,18 +83,18 @@ def renew(session: Session, owner: str, lease_seconds: float) -> None:
     leases.renew(session, JobRow, owner, lease_seconds, where=_RUNNING)
 
 
-def requeue(session: Session, job: str, attempt: int, why: str) -> bool:
-    """Puts a running job back into the queue, which its events explain."""
+def requeue(session: Session, job: str, attempt: int, reason: str) -> bool:
+    """Puts a running job back into the queue; an event gives the reason."""
     row = _current(session, job, attempt)
     if row is None:
         return False
-    _event(session, row, policies.progress("queued", attempt), why)
+    _event(session, row, policies.progress("queued", attempt), reason)
     _back_to_queue(row)
     return True
 
 
 def cancellable(session: Session) -> list[str]:
-    """The jobs alive whose operation is to be cancelled."""
+    """Queued and running jobs whose operation should be cancelled."""
     query = (
         select(JobRow.id)
         .join(operations.OperationRow, operations.OperationRow.id == JobRow.id)
@@ -103,7 +104,7 @@ def cancellable(session: Session) -> list[str]:
 
 
 def cancel_queued(session: Session, job: str) -> bool:
-    """Ends a job that no one has begun; False when it is not in the queue."""
+    """Ends a job that has not begun; False when it is not in the queue."""
     row = session.get(JobRow, job, with_for_update=True)
     if row is None or row.state is not JobState.QUEUED:
         return False
@@ -118,7 +119,7 @@ def record(
     progress: trainer_pb2.TrainingProgress,
     message: str,
 ) -> bool:
-    """Appends an event, and shows the progress in the operation's metadata."""
+    """Appends an event, and puts the progress into the operation's metadata."""
     row = _current(session, job, attempt)
     if row is None:
         return False
@@ -159,7 +160,7 @@ def crashed(session: Session, job: str, attempt: int, allowed: int, message: str
     """Counts a crash; puts the job back into the queue while at most `allowed` have happened.
 
     Returns:
-        True when it was put back, False when it is to fail, None when the attempt is stale.
+        True when it was put back, False when it must fail, None when the attempt is stale.
     """
     row = _current(session, job, attempt)
     if row is None:
@@ -221,7 +222,7 @@ def _last_progress(session: Session, row: JobRow) -> trainer_pb2.TrainingProgres
 def _event(
     session: Session, row: JobRow, progress: trainer_pb2.TrainingProgress, message: str
 ) -> None:
-    now = policies.timestamp(time.time())
+    now = timestamp(time.time())
     operations.append_event(
         session,
         row.id,
@@ -230,7 +231,7 @@ def _event(
         ),
     )
     operation = _operation(session, row)
-    # `append_event` counts with an update statement of its own.
+    # `append_event` raises the event count in the database, not in this object.
     session.refresh(operation)
     operations.set_metadata(
         session, operation, policies.metadata(row.policy, progress, operation.created)

@@ -1,10 +1,10 @@
 """Functions over a session that read and change policies."""
 
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 
 from google.longrunning import operations_pb2
-from google.protobuf import timestamp_pb2
 from google.rpc import status_pb2
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
@@ -12,7 +12,10 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import errors_pb2, trainer_pb2
 from palmfolio_runtime import errors, names, operations
 from palmfolio_runtime.pages import Listing
-from palmfolio_trainer.policies.spec import BaseModel, TrainingRequest, TrainingSpec
+from palmfolio_runtime.timestamps import timestamp
+from palmfolio_trainer.models.base_models import BaseModel
+from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec
+from palmfolio_trainer.store import readdressing
 from palmfolio_trainer.store.tables import (
     JobRow,
     JobState,
@@ -40,20 +43,42 @@ def get(session: Session, name: str, field: str = "name") -> PolicyRow:
     return row
 
 
-def add_base_models(session: Session, models: Mapping[str, BaseModel]) -> None:
-    """Makes a policy of each base model that has none yet."""
-    for model in models.values():
-        row = session.get(PolicyRow, model.policy_id)
+def at_address(session: Session, address: str, *, lock: bool = False) -> PolicyRow | None:
+    """The policy of a content address, whatever its id; None when there is none.
+
+    Args:
+        session: the session.
+        address: see `TrainingSpec.address` and `BaseModel.address`.
+        lock: whether the row is locked until the transaction ends.
+    """
+    query = select(PolicyRow).where(PolicyRow.address == address)
+    return session.scalar(query.with_for_update() if lock else query)
+
+
+def add_base_models(session: Session, models: Mapping[str, BaseModel]) -> dict[str, BaseModel]:
+    """Makes a policy of each base model that has none yet.
+
+    Policies of these base models that an older trainer stored get their addresses first, so that
+    they are found again.
+
+    Returns:
+        The models, each with the id that its policy has in the database.
+    """
+    stored = {}
+    for name, model in models.items():
+        readdressing.adopt(session, model)
+        row = at_address(session, model.address)
         if row is None:
             row = PolicyRow(
-                id=model.policy_id,
+                id=model.address,
+                address=model.address,
                 base_model=model.name,
                 state=PolicyState.READY,
                 created=time.time(),
             )
             session.add(row)
-        # The same weights may be configured under a new name.
-        row.base_model = model.name
+        stored[name] = dataclasses.replace(model, stored_policy=row.id)
+    return stored
 
 
 def check_initial(session: Session, spec: TrainingSpec) -> None:
@@ -72,10 +97,10 @@ def check_initial(session: Session, spec: TrainingSpec) -> None:
     elif row.spec is None:
         problem = f"policies/{row.id} is another base model than {spec.base_model}"
     else:
-        of = TrainingSpec.model_validate_json(row.spec)
-        if of.base_policy_id == spec.base_policy_id:
+        trained = TrainingSpec.model_validate_json(row.spec)
+        if trained.base_address == spec.base_address:
             return
-        problem = f"policies/{row.id} is trained from another base model, {of.base_model}"
+        problem = f"policies/{row.id} is trained from another base model, {trained.base_model}"
     raise errors.invalid_argument(("spec.initial_policy", problem))
 
 
@@ -85,12 +110,12 @@ def admit(
     training: TrainingRequest,
     max_alive_jobs: int,
 ) -> operations_pb2.Operation:
-    """The operation that trains a spec: the one that did, the one that does, or a new one.
+    """The operation that trains a spec: a finished or a running one, or a new one.
 
     Raises:
         ServiceError: RESOURCE_EXHAUSTED when too many jobs wait or run.
     """
-    policy = session.get(PolicyRow, training.policy_id, with_for_update=True)
+    policy = at_address(session, training.address, lock=True)
     operation = _current_operation(session, policy) if policy else None
     if policy is not None and policy.state is PolicyState.READY:
         if operation is None or operation.state is not operations.OperationState.SUCCEEDED:
@@ -114,7 +139,8 @@ def _add(session: Session, training: TrainingRequest) -> PolicyRow:
         session.add(PromptsRow(digest=spec.prompts_digest, prompts=list(training.prompts)))
         session.flush()
     policy = PolicyRow(
-        id=training.policy_id,
+        id=training.address,
+        address=training.address,
         base_model=spec.base_model,
         spec=spec.model_dump_json(),
         prompts_digest=spec.prompts_digest,
@@ -176,7 +202,7 @@ def list_page(session: Session, page_size: int, page_token: str) -> tuple[Sequen
 
 
 def delete(session: Session, name: str) -> PolicyRow:
-    """Deletes a policy's row and its jobs'; returns what it was.
+    """Deletes the rows of a policy and of its jobs; returns the policy's.
 
     Raises:
         ServiceError: NOT_FOUND; FAILED_PRECONDITION for a base model, in training, or while
@@ -187,13 +213,13 @@ def delete(session: Session, name: str) -> PolicyRow:
         raise _in_use(f"{name} is a base model of this server's configuration")
     if row.state is PolicyState.TRAINING:
         raise _in_use(f"{name} is in training; cancel operations/{row.operation} first")
-    heir = session.scalar(
+    successor = session.scalar(
         select(PolicyRow.id).where(
             PolicyRow.initial_policy == row.id, PolicyRow.state == PolicyState.TRAINING
         )
     )
-    if heir:
-        raise _in_use(f"policies/{heir}, in training, starts from {name}")
+    if successor:
+        raise _in_use(f"policies/{successor}, in training, starts from {name}")
     for job in session.scalars(select(JobRow).where(JobRow.policy == row.id)):
         session.delete(job)
     session.flush()
@@ -226,24 +252,17 @@ def to_proto(row: PolicyRow) -> trainer_pb2.Policy:
 
 
 def progress(stage: str, attempt: int = 0) -> trainer_pb2.TrainingProgress:
-    """A progress that has no steps yet."""
+    """The progress of a training that has no finished step."""
     return trainer_pb2.TrainingProgress(stage=stage, attempt=attempt)
 
 
 def metadata(
-    policy: str, where: trainer_pb2.TrainingProgress, created: float
+    policy: str, progress: trainer_pb2.TrainingProgress, created: float
 ) -> trainer_pb2.TrainPolicyMetadata:
     """The metadata of a training operation."""
     return trainer_pb2.TrainPolicyMetadata(
-        policy=names.POLICIES.name(policy), progress=where, create_time=timestamp(created)
+        policy=names.POLICIES.name(policy), progress=progress, create_time=timestamp(created)
     )
-
-
-def timestamp(seconds: float) -> timestamp_pb2.Timestamp:
-    """Seconds since the epoch as the protocol shows them."""
-    stamp = timestamp_pb2.Timestamp()
-    stamp.FromMicroseconds(round(seconds * 1_000_000))
-    return stamp
 
 
 _STATES = {

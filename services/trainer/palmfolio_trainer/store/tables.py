@@ -13,7 +13,7 @@ class Base(DeclarativeBase):
 
 
 class PolicyState(enum.StrEnum):
-    """Where a policy is."""
+    """What can be done with a policy."""
 
     TRAINING = "training"
     READY = "ready"
@@ -21,7 +21,7 @@ class PolicyState(enum.StrEnum):
 
 
 class JobState(enum.StrEnum):
-    """Where a job is. `QUEUED` and `RUNNING` are alive, the others final."""
+    """How far a job is. `QUEUED` and `RUNNING` are alive, the others are final."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -46,6 +46,10 @@ class PolicyRow(Base):
     __table_args__ = (Index("ix_policies_created", "created", "id"),)
 
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
+    """The address that it had when it was stored; it never changes, since others refer to it."""
+    address: Mapped[str | None] = mapped_column(String(128), unique=True)
+    """The content address in today's form, by which a spec finds its policy. None for a policy
+    that an older trainer stored, until a trainer that serves its base model starts."""
     base_model: Mapped[str] = mapped_column(String(200))
     spec: Mapped[str | None] = mapped_column(Text)
     """The `TrainingSpec` as JSON; None for a base model."""
@@ -88,6 +92,6 @@ class JobRow(LeaseColumns, Base):
         Enum(JobState, native_enum=False, length=16, values_callable=lambda e: [*e]), index=True
     )
     crashes: Mapped[int] = mapped_column(default=0)
-    """Attempts whose process died without a word."""
+    """Attempts whose process ended without an outcome."""
     created: Mapped[float] = mapped_column(Float(53))
     """Seconds since the epoch."""

@@ -1,20 +1,52 @@
-"""What every training method takes and gives. Imports no torch."""
+"""What a training is given and what it leaves behind: the contract of every method.
 
-import importlib
+Imports no torch: the service validates requests with this room before torch is loaded.
+"""
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel
 
 RewardFunction = Callable[[list[str], list[str]], npt.NDArray[np.float64]]
 """(prompts, completions), n of each -> normalised rewards (n, d), columns in the traits' order."""
 
 StopCheck = Callable[[], bool]
-"""Whether the training is to stop; asked between decoding steps."""
+"""Whether the training should stop; asked between decoding steps."""
+
+Settings = TypeVar("Settings", covariant=True)
+
+
+@dataclass(frozen=True)
+class TrainingTask(Generic[Settings]):
+    """Everything that determines a trained policy. Equal tasks give equal adapters.
+
+    Attributes:
+        base_path: folder of the base model.
+        output_dir: where the adapter is written; made if missing. It does not influence the result.
+        prompts: user messages; the base model's chat template is applied to them.
+        weights: weight of each trait, >= 0; a trait that is left out weighs 0.
+        traits: names of the reward function's columns.
+        settings: the method's own settings.
+        seed: >= 0; seeds initialisation and sampling.
+        base_model: the base model's name, written into the adapter in place of its folder.
+        base_revision: the base model's revision, written beside its name.
+        initial_adapter: LoRA adapter to start from; None starts from the base model.
+    """
+
+    base_path: Path
+    output_dir: Path
+    prompts: tuple[str, ...]
+    weights: Mapping[str, float]
+    traits: tuple[str, ...]
+    settings: Settings
+    seed: int
+    base_model: str = "base"
+    base_revision: str = ""
+    initial_adapter: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -23,10 +55,12 @@ class Progress:
 
     Attributes:
         step: from 1 to `steps`.
+        steps: steps of the whole training.
         rewards: mean normalised reward of each trait over the step's completions, which were
             sampled before the step's update.
         reward: their weighted sum.
-        completion_tokens: mean length of the completions.
+        loss: the step's loss, as the method defines it.
+        completion_tokens: mean length of the completions, in tokens.
         seconds: wall time since the training began, loading included.
     """
 
@@ -37,6 +71,30 @@ class Progress:
     loss: float
     completion_tokens: float
     seconds: float
+
+
+def _ignore(_progress: Progress) -> None:
+    """Receives progress that nobody follows."""
+
+
+def _never() -> bool:
+    """The stop check of a training that nobody stops."""
+    return False
+
+
+@dataclass(frozen=True)
+class TrainingTools:
+    """What a method may call while it trains. None of it changes what equal tasks give.
+
+    Attributes:
+        rewards: scores completions; raises `RewardError` when it cannot.
+        on_progress: called after each step.
+        should_stop: asked between decoding steps.
+    """
+
+    rewards: RewardFunction
+    on_progress: Callable[[Progress], None] = _ignore
+    should_stop: StopCheck = _never
 
 
 @dataclass(frozen=True)
@@ -55,65 +113,31 @@ class TrainingResult:
 
 
 class TrainingCancelled(Exception):
-    """`should_stop` said so; nothing was written."""
+    """`should_stop` returned True; no adapter was written."""
 
 
 class RewardError(RuntimeError):
     """The reward function gave rewards that cannot be trained on."""
 
 
-class Method(Protocol):
-    """Trains one policy and writes its adapter."""
+def check_task(task: TrainingTask[object]) -> npt.NDArray[np.float64]:
+    """The task's weight vector, after a check of what every method needs.
 
-    def __call__(
-        self,
-        *,
-        base_path: Path,
-        output_dir: Path,
-        prompts: Sequence[str],
-        weights: Mapping[str, float],
-        traits: Sequence[str],
-        reward_function: RewardFunction,
-        config: Any,
-        seed: int,
-        initial_adapter: Path | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-        should_stop: StopCheck | None = None,
-    ) -> TrainingResult:
-        """
-        Args:
-            base_path: directory of the base model (`models.resolve_base_model`).
-            output_dir: made if missing; the caller renames it when it is complete.
-            prompts: user messages; the base model's chat template is applied to them.
-            weights: weight of each trait, >= 0; a trait left out weighs 0.
-            traits: names of the reward function's columns.
-            config: the method's own settings.
-            initial_adapter: LoRA adapter to start from; None starts from the base model.
-            on_progress: called after each step.
+    Returns:
+        Weights in the traits' order, (d,), scaled to sum to 1.
 
-        Raises:
-            ValueError: an argument is wrong; the message names it.
-            RewardError: rewards of a wrong shape, or not finite.
-            TrainingCancelled: `should_stop` returned True.
-        """
-
-
-@dataclass(frozen=True)
-class MethodEntry:
-    """Where a method lives, so that its libraries load only when it is used."""
-
-    config_type: type[BaseModel]
-    module: str
-    function: str
-
-    def load(self) -> Method:
-        """Imports the method."""
-        method: Method = getattr(importlib.import_module(self.module), self.function)
-        return method
+    Raises:
+        ValueError: prompts, seed or weights are wrong; the message names the field.
+    """
+    if not task.prompts or not all(task.prompts):
+        raise ValueError("prompts: at least one, none of them empty")
+    if task.seed < 0:
+        raise ValueError("seed: must be at least 0")
+    return weight_vector(task.weights, task.traits)
 
 
 def weight_vector(weights: Mapping[str, float], traits: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Weights in the traits' order, scaled to sum to 1.
+    """Weights in the traits' order, (d,), scaled to sum to 1.
 
     Raises:
         ValueError: naming `weights`, for an unknown trait or a vector without a direction.

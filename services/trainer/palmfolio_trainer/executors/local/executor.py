@@ -20,12 +20,13 @@ class _Running:
 
 
 class LocalExecutor:
-    """Runs jobs here. They end with the trainer, so nothing can be reattached.
+    """Runs jobs on this machine. They end with the trainer, so none can be reattached.
 
     Args:
         folder: for the logs of processes that have no job yet.
         slots: how many attempts run at a time.
-        devices: CUDA devices; slot i has device i modulo their number; empty for torch's choice.
+        devices: CUDA devices; slot i uses device i modulo their number. Empty leaves the choice to
+            torch.
         environment: variables of every job's process.
         warm_spare: whether one process waits with its libraries loaded.
         grace_seconds: how long a cancelled attempt may take to stop.
@@ -91,7 +92,7 @@ class LocalExecutor:
             running.stopping = asyncio.create_task(running.worker.stop(self._grace_seconds))
 
     async def reattach(self, job: str, attempt: int) -> bool:
-        """Whether the attempt runs here; one of another trainer process never does."""
+        """Whether the attempt runs here; an attempt of another trainer process never does."""
         return (job, attempt) in self._running
 
     async def close(self) -> None:
@@ -109,7 +110,10 @@ class LocalExecutor:
         return await self._spawn(device)
 
     async def _renew_spare(self) -> None:
-        """Makes a spare for the slot that is free next."""
+        """Starts a spare for the slot that becomes free next.
+
+        Only for that one: a spare holds torch in memory, and on a GPU a context of its own.
+        """
         if not self._warm_spare or (self._spare and self._spare.alive):
             return
         oldest_first = [running.slot for running in self._running.values()]

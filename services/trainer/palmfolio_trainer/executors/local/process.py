@@ -17,15 +17,15 @@ log = get_logger(__name__)
 _EVENTS: pydantic.TypeAdapter[Event] = pydantic.TypeAdapter(Event)
 _TAIL_BYTES = 8192
 _TAIL_LINES = 15
-# One event is a line; more than this is not one of ours.
+# An event is one line; a longer line is not an event of ours.
 _LINE_BYTES = 2**20
 
 
 class WorkerProcess:
-    """A process of `palmfolio_trainer.executors.local.worker`, with or without a job yet.
+    """A process of `palmfolio_trainer.executors.local.worker`, waiting for its job or running it.
 
-    Its standard input stays open as long as this process lives: its end tells the worker that the
-    trainer is gone.
+    Its standard input stays open as long as this process lives. When it ends, the worker knows that
+    the trainer is gone.
 
     Args:
         command: what is run.
@@ -77,7 +77,7 @@ class WorkerProcess:
             process.stdin.write(job.model_dump_json().encode() + b"\n")
             await process.stdin.drain()
         except ConnectionError:
-            # It died before it could take the job; `_read` sees its end.
+            # The process died before it could take the job; `_read` notices its end.
             log.warning("a worker died before its job", pid=process.pid)
 
     def report(self) -> Report:
@@ -116,11 +116,11 @@ class WorkerProcess:
             while line := await process.stdout.readline():
                 self._take(_EVENTS.validate_json(line))
         except ValueError as error:
-            log.error("a worker said something that is no event", error=str(error))
+            log.error("a worker wrote a line that is not an event", error=str(error))
             self.signal(signal.SIGKILL)
         code = await process.wait()
         if self._outcome is None:
-            self._outcome = Crashed(error=self._epitaph(code))
+            self._outcome = Crashed(error=self._cause_of_death(code))
         self._log.unlink(missing_ok=True)
         self.ended.set()
 
@@ -130,7 +130,7 @@ class WorkerProcess:
         else:
             self._outcome = event
 
-    def _epitaph(self, code: int) -> str:
+    def _cause_of_death(self, code: int) -> str:
         """Why the process died, with the end of its log."""
         if code < 0:
             cause = f"was killed by {signal.Signals(-code).name}"
@@ -142,7 +142,7 @@ class WorkerProcess:
 
 
 def tail_of(path: Path) -> str:
-    """The last lines of a log; empty when there is none."""
+    """The last lines of a log; empty when there is no log."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))

@@ -21,13 +21,15 @@ from palmfolio_trainer.executors.executor import (
     Event,
     Failed,
     Job,
-    NoRoom,
     Progress,
     Succeeded,
+    VolumeFull,
 )
 from palmfolio_trainer.policies import artifacts
+from palmfolio_trainer.training import task
 from palmfolio_trainer.training.methods import registry
 from palmfolio_trainer.training.rewards import ScorerRewards
+from palmfolio_trainer.training.run import run
 
 _READ_BYTES = 2**16
 
@@ -43,14 +45,14 @@ class Channel:
         os.dup2(2, 1)
 
     def send(self, event: Event) -> None:
-        """Sends one event; the trainer may be gone, which `Inbox` sees as well."""
+        """Sends one event. Raises OSError when the trainer is gone, which `Inbox` notices too."""
         line = event.model_dump_json().encode() + b"\n"
         while line:
             line = line[os.write(self._descriptor, line) :]
 
 
 class Inbox:
-    """Takes the job from standard input, and ends this process group when the input ends."""
+    """Takes the job from standard input; kills this process group when the input ends."""
 
     def __init__(self) -> None:
         self._jobs: queue.Queue[bytes] = queue.Queue()
@@ -61,7 +63,8 @@ class Inbox:
         return Job.model_validate_json(self._jobs.get())
 
     def _read(self) -> None:
-        # Not through sys.stdin, whose lock the interpreter would wait for at its end.
+        # Not through sys.stdin: at its end the interpreter would wait for the lock that this thread
+        # holds while it reads.
         received = b""
         while chunk := os.read(0, _READ_BYTES):
             received += chunk
@@ -73,7 +76,7 @@ class Inbox:
 
 
 class StopRequest:
-    """Set by SIGTERM."""
+    """The stop check of a training; SIGTERM sets it."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -81,7 +84,7 @@ class StopRequest:
         signal.signal(signal.SIGTERM, self._on_signal)
 
     def begin(self) -> None:
-        """From now on SIGTERM no longer ends the process at once."""
+        """Makes SIGTERM stop the training at its next step instead of ending the process."""
         self._busy = True
 
     def is_set(self) -> bool:
@@ -95,22 +98,22 @@ class StopRequest:
 
 
 class Reporter:
-    """Tells the trainer how far a training is; what is not said anew stays as it was."""
+    """Reports a training's progress; a report changes only what it names."""
 
     def __init__(self, channel: Channel, steps: int) -> None:
         self._channel = channel
         self._last = Progress(steps=steps)
 
-    def step(self, progress: registry.Progress) -> None:
-        """A step is done."""
+    def step(self, progress: task.Progress) -> None:
+        """Reports a finished step."""
         self._send(step=progress.step, steps=progress.steps, reward_means=dict(progress.rewards))
 
     def waiting(self, message: str) -> None:
-        """The training waits, and for what."""
+        """Reports that the training waits, and for what."""
         self._send(message=message)
 
     def publishing(self) -> None:
-        """The last step is done."""
+        """Reports that the last step is done."""
         self._send(stage="publishing")
 
     def _send(self, message: str = "", **changes: object) -> None:
@@ -119,7 +122,7 @@ class Reporter:
 
 
 def train(job: Job, report: Reporter, stop: StopRequest) -> Event:
-    """Trains a job's policy; returns what came of it."""
+    """Trains a job's policy; returns the outcome."""
     spec = job.spec
     rewards = ScorerRewards(
         job.scorer,
@@ -132,26 +135,24 @@ def train(job: Job, report: Reporter, stop: StopRequest) -> Event:
     )
     shutil.rmtree(job.partial, ignore_errors=True)
     job.partial.mkdir(parents=True)
-    entry = registry.METHODS[spec.method]
+    training = task.TrainingTask(
+        base_path=Path(job.base_path),
+        output_dir=job.partial,
+        prompts=job.prompts,
+        weights=spec.weights,
+        traits=tuple(spec.trait_versions),
+        settings=spec.settings,
+        seed=spec.seed,
+        base_model=spec.base_model,
+        base_revision=spec.base_revision,
+        initial_adapter=Path(job.initial_adapter) if job.initial_adapter else None,
+    )
+    tools = task.TrainingTools(rewards, on_progress=report.step, should_stop=stop.is_set)
     try:
-        entry.load()(
-            base_path=Path(job.base_path),
-            output_dir=job.partial,
-            prompts=job.prompts,
-            weights=spec.weights,
-            traits=list(spec.trait_versions),
-            reward_function=rewards,
-            config=spec.grpo,
-            seed=spec.seed,
-            initial_adapter=Path(job.initial_adapter) if job.initial_adapter else None,
-            on_progress=report.step,
-            should_stop=stop.is_set,
-        )
-    except registry.TrainingCancelled:
+        run(training, tools)
+    except task.TrainingCancelled:
         return Cancelled()
     report.publishing()
-    # PEFT adds a model card for its hub.
-    (job.partial / "README.md").unlink(missing_ok=True)
     artifacts.seal(job.partial)
     job.partial.rename(job.result)
     return Succeeded()
@@ -167,14 +168,14 @@ def main() -> None:
     stop.begin()
     _redirect(job.log)
     try:
-        outcome = train(job, Reporter(channel, job.spec.grpo.steps), stop)
-    except Exception as error:  # whatever it is, the operation is to say it
+        outcome = train(job, Reporter(channel, job.spec.settings.total_steps), stop)
+    except Exception as error:  # the client must learn of any error, from the operation
         outcome = _failure(error)
     channel.send(outcome)
     with suppress(OSError):  # the log's volume may be full
         sys.stdout.flush()
         sys.stderr.flush()
-    # Threads of torch or gRPC are not waited for: everything is on disk.
+    # Not sys.exit, which would wait for threads of torch and gRPC; everything is on disk.
     os._exit(0)
 
 
@@ -189,13 +190,13 @@ def _redirect(log: Path) -> None:
 def _failure(error: Exception) -> Event:
     with suppress(OSError):
         traceback.print_exc()
-    if is_no_room(error) and not isinstance(error, registry.RewardError):
-        return NoRoom(error=_described(error))
+    if is_no_room(error) and not isinstance(error, task.RewardError):
+        return VolumeFull(error=_described(error))
     return Failed(error=_described(error))
 
 
 def _described(error: Exception) -> str:
-    known = isinstance(error, registry.RewardError | artifacts.ArtifactError)
+    known = isinstance(error, task.RewardError | artifacts.ArtifactError)
     return str(error) if known else f"{type(error).__name__}: {error}"
 
 

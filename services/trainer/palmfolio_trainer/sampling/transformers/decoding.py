@@ -1,9 +1,9 @@
 """Batched sampling of several completions per prompt.
 
-Differs from Transformers' `generate` in three ways that matter on a CPU: a prompt is read once for
-all its completions, completions that have ended leave the batch, and a token costs one uniform
+It differs from Transformers' `generate` in three ways that matter on a CPU: a prompt is read once
+for all its completions, completions that have ended leave the batch, and a token costs one uniform
 number instead of one per vocabulary entry. Each completion has random numbers of its own, so it
-does not depend on what else is in the batch (but for rounding).
+does not depend on what else is in the batch, except for rounding.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,14 @@ from transformers import DynamicCache
 
 
 @dataclass(frozen=True)
-class SamplingSettings:
-    """How to sample.
+class DecodingSettings:
+    """Settings of sampling one token after the other.
 
     Attributes:
-        max_tokens: of a completion, its end token included.
-        temperature: above 0.
-        top_p: only the smallest set of tokens with at least this probability; 1 is no limit.
+        max_tokens: length of a completion at most, its end token included.
+        temperature: above 0 and at most 10; logits are divided by it.
+        top_p: only the smallest set of tokens with at least this probability is sampled from;
+            1 is no limit.
     """
 
     max_tokens: int
@@ -44,7 +45,7 @@ class SamplingSettings:
 
 
 class SamplingCancelled(Exception):
-    """The `cancelled` callback said so."""
+    """The `cancelled` callback returned True."""
 
 
 def uniforms(seed: Sequence[int], length: int) -> npt.NDArray[np.float32]:
@@ -64,7 +65,7 @@ def sample(
     model: Any,
     prompts: Sequence[Sequence[int]],
     uniform_numbers: npt.NDArray[np.float32],
-    settings: SamplingSettings,
+    settings: DecodingSettings,
     *,
     end_tokens: Sequence[int],
     pad_token: int,
@@ -137,7 +138,7 @@ def sample(
     return completions
 
 
-def _choose(logits: torch.Tensor, random: torch.Tensor, settings: SamplingSettings) -> torch.Tensor:
+def _choose(logits: torch.Tensor, random: torch.Tensor, settings: DecodingSettings) -> torch.Tensor:
     """One token per row by inversion of the cumulative probabilities: (n, vocabulary) -> (n,)."""
     probabilities = torch.softmax(logits.float() / settings.temperature, dim=-1)
     order = None

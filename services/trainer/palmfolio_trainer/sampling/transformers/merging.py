@@ -1,4 +1,4 @@
-"""Sampling with LoRA merged into the weights, which spares two products per linear layer."""
+"""LoRA merged into the weights while sampling, which saves two products per linear layer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,10 @@ def merged_adapter(model: Any) -> Iterator[None]:
 
 
 def _merge(layer: Any) -> None:
-    """As PEFT's `merge(safe_merge=True)`, without its check for NaN, which takes longer."""
+    """Does what PEFT's `merge(safe_merge=True)` does, without its check for NaN.
+
+    The check takes longer than the merge itself.
+    """
     base = layer.get_base_layer()
     for adapter in layer.active_adapters:
         if adapter in layer.lora_A:

@@ -1,43 +1,22 @@
-"""Sampling from many policies on one base model."""
+"""Sampling from many policies on one base model, one policy after the other."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from palmfolio_trainer.models.loading import load_model, load_tokenizer
+from palmfolio_trainer.sampling.backend import Completion
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from palmfolio_trainer.sampling.transformers.decoding import (
-    SamplingSettings,
+    DecodingSettings,
     end_token_ids,
     sample,
     uniforms,
 )
 from palmfolio_trainer.sampling.transformers.merging import merged_adapter
-
-
-@dataclass(frozen=True)
-class Completion:
-    """One sampled answer.
-
-    Attributes:
-        policy: the name it was asked for by.
-        prompt_index: into the call's prompts.
-        sample_index: from 0.
-        text: without special tokens.
-        tokens: how many were sampled, the end token included.
-        finish_reason: `stop` for an end token, `length` for the limit.
-    """
-
-    policy: str
-    prompt_index: int
-    sample_index: int
-    text: str
-    tokens: int
-    finish_reason: str
 
 
 class Sampler:
@@ -47,8 +26,8 @@ class Sampler:
         """
         Args:
             base_path: directory of the base model.
-            device: default `models.preferred_device()`.
-            dtype: default `models.preferred_dtype(device)`.
+            device: default `loading.preferred_device()`.
+            dtype: default `loading.preferred_dtype(device)`.
         """
         self._tokenizer = load_tokenizer(base_path)
         self._model = load_model(base_path, dtype=dtype, device=device)
@@ -69,8 +48,8 @@ class Sampler:
     ) -> Iterator[list[Completion]]:
         """Samples `samples_per_prompt` completions of each prompt from each policy.
 
-        The random numbers of a completion depend on the seed, its prompt's index and its sample's
-        index only: policies are compared on common random numbers.
+        The random numbers of a completion depend only on the seed, its prompt's index and its
+        sample's index: policies are compared on common random numbers.
 
         Args:
             policies: name -> adapter directory; None is the base model.
@@ -87,7 +66,7 @@ class Sampler:
             ValueError: naming the argument that is out of range.
             SamplingCancelled: `cancelled` returned True.
         """
-        settings = SamplingSettings(max_tokens, temperature, top_p)
+        settings = DecodingSettings(max_tokens, temperature, top_p)
         if samples_per_prompt < 1:
             raise ValueError("samples_per_prompt: must be at least 1")
         if seed < 0:

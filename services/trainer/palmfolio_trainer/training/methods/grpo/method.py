@@ -8,46 +8,42 @@ gradient of the weighted reward; dividing by a completion's length would favour 
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from datasets import Dataset  # type: ignore[import-untyped]
-from peft import LoraConfig, get_peft_model
 from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig as TrlConfig
 
-from palmfolio_trainer.models.loading import load_model, load_tokenizer
+from palmfolio_trainer.models.loading import load_tokenizer
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from palmfolio_trainer.sampling.transformers.decoding import (
+    DecodingSettings,
     SamplingCancelled,
-    SamplingSettings,
     end_token_ids,
     sample,
     uniforms,
 )
 from palmfolio_trainer.sampling.transformers.merging import merged_adapter
-from palmfolio_trainer.training.methods.grpo.settings import GrpoConfig
+from palmfolio_trainer.training.adapters import save_adapter, trainable_model
+from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
 from palmfolio_trainer.training.methods.grpo.trl_trainer import CompactGRPOTrainer
 from palmfolio_trainer.training.task import (
     Progress,
-    RewardFunction,
-    StopCheck,
     TrainingCancelled,
     TrainingResult,
+    TrainingTask,
+    TrainingTools,
     check_rewards,
-    weight_vector,
+    check_task,
 )
 
-_TARGETS: dict[str, Any] = {
-    "all": "all-linear",
-    "attention": ["q_proj", "k_proj", "v_proj", "o_proj"],
-    "mlp": ["gate_proj", "up_proj", "down_proj"],
-}
+# The rollout's extra column, through which TRL hands the rewards on to its reward functions. Its
+# name is also the parameter of `_reward_column`.
 _REWARDS = "trait_rewards"
 
 
@@ -73,33 +69,31 @@ class _Rollout:
 
     def __init__(
         self,
-        *,
+        task: TrainingTask[GrpoSettings],
+        tools: TrainingTools,
         tokenizer: Any,
-        traits: Sequence[str],
-        reward_function: RewardFunction,
-        config: GrpoConfig,
-        seed: int,
-        should_stop: StopCheck | None,
         stopwatch: _Stopwatch,
     ) -> None:
+        settings = task.settings
         self._tokenizer = tokenizer
-        self._traits = list(traits)
-        self._reward_function = reward_function
-        self._settings = SamplingSettings(config.max_completion_tokens, config.temperature)
-        self._group = config.completions_per_prompt
-        self._seed = seed
-        self._should_stop = should_stop
+        self._traits = task.traits
+        self._tools = tools
+        self._decoding = DecodingSettings(settings.max_completion_tokens, settings.temperature)
+        self._group = settings.completions_per_prompt
+        self._seed = task.seed
         self._stopwatch = stopwatch
         self.rewards: npt.NDArray[np.float64] = np.zeros((0, len(self._traits)))
+        """Of the last step, (completions, d)."""
         self.completion_tokens = 0.0
+        """Mean length in the last step."""
 
     def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
-        """TRL's `rollout_func`: prompts come in groups of equal ones."""
+        """TRL's `rollout_func`; each prompt is repeated once per completion of its group."""
         distinct = [prompt_ids(self._tokenizer, prompt) for prompt in prompts[:: self._group]]
         completions = self._sample(trainer, distinct, len(prompts))
         texts = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         with self._stopwatch.stage("reward"):
-            rewards = self._reward_function(list(prompts), texts)
+            rewards = self._tools.rewards(list(prompts), texts)
         self.rewards = check_rewards(rewards, len(prompts), self._traits)
         self.completion_tokens = float(np.mean([len(ids) for ids in completions]))
         return {
@@ -115,7 +109,7 @@ class _Rollout:
         model = trainer.model
         step = trainer.state.global_step
         numbers = np.stack(
-            [uniforms((self._seed, step, row), self._settings.max_tokens) for row in range(count)]
+            [uniforms((self._seed, step, row), self._decoding.max_tokens) for row in range(count)]
         )
         model.eval()
         try:
@@ -124,10 +118,10 @@ class _Rollout:
                     model,
                     prompts,
                     numbers,
-                    self._settings,
+                    self._decoding,
                     end_tokens=end_token_ids(model, self._tokenizer),
                     pad_token=self._tokenizer.pad_token_id,
-                    cancelled=self._should_stop,
+                    cancelled=self._tools.should_stop,
                 )
         except SamplingCancelled as stopped:
             raise TrainingCancelled from stopped
@@ -135,22 +129,22 @@ class _Rollout:
             model.train()
 
 
-class _Watch(TrainerCallback):
+class _ProgressLog(TrainerCallback):
     """Turns TRL's log of a step into a `Progress`."""
 
     def __init__(
         self,
-        rollout: _Rollout,
-        traits: Sequence[str],
+        task: TrainingTask[GrpoSettings],
+        tools: TrainingTools,
         weights: npt.NDArray[np.float64],
+        rollout: _Rollout,
         stopwatch: _Stopwatch,
-        on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._rollout = rollout
-        self._traits = list(traits)
+        self._traits = task.traits
+        self._tools = tools
         self._weights = weights
+        self._rollout = rollout
         self._stopwatch = stopwatch
-        self._on_progress = on_progress
         self.history: list[Progress] = []
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
@@ -168,108 +162,61 @@ class _Watch(TrainerCallback):
             seconds=time.monotonic() - self._stopwatch.began,
         )
         self.history.append(progress)
-        if self._on_progress is not None:
-            self._on_progress(progress)
+        self._tools.on_progress(progress)
 
 
-def train_grpo(
-    *,
-    base_path: Path,
-    output_dir: Path,
-    prompts: Sequence[str],
-    weights: Mapping[str, float],
-    traits: Sequence[str],
-    reward_function: RewardFunction,
-    config: GrpoConfig,
-    seed: int,
-    initial_adapter: Path | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: StopCheck | None = None,
-) -> TrainingResult:
-    """Trains one policy; see `base.Method` for arguments and errors.
+def train(task: TrainingTask[GrpoSettings], tools: TrainingTools) -> TrainingResult:
+    """Trains one policy; see `contract.TrainFunction` for arguments and errors.
 
-    Equal arguments give equal adapters on the same machine with the same libraries, as far as the
+    Equal tasks give equal adapters on the same machine with the same libraries, as far as the
     device's arithmetic is deterministic. With `initial_adapter` the adapter keeps its own rank and
-    targets; those of `config` are not used.
+    targets; those of the settings are not used.
     """
-    vector = weight_vector(weights, traits)
-    if not prompts or not all(prompts):
-        raise ValueError("prompts: at least one, none of them empty")
-    if seed < 0:
-        raise ValueError("seed: must be at least 0")
+    weights = check_task(task)
+    settings = task.settings
     stopwatch = _Stopwatch()
     with stopwatch.stage("load"):
-        tokenizer = load_tokenizer(base_path)
-        torch.manual_seed(seed)
-        model = _policy_model(base_path, initial_adapter, config)
-        rollout = _Rollout(
-            tokenizer=tokenizer,
-            traits=traits,
-            reward_function=reward_function,
-            config=config,
-            seed=seed,
-            should_stop=should_stop,
-            stopwatch=stopwatch,
+        tokenizer = load_tokenizer(task.base_path)
+        # Before the adapter is made, whose first matrices are random.
+        torch.manual_seed(task.seed)
+        model = trainable_model(
+            task.base_path,
+            task.initial_adapter,
+            rank=settings.lora_rank,
+            alpha=settings.lora_alpha,
+            targets=settings.lora_targets,
         )
-        watch = _Watch(rollout, traits, vector, stopwatch, on_progress)
+        rollout = _Rollout(task, tools, tokenizer, stopwatch)
+        log = _ProgressLog(task, tools, weights, rollout, stopwatch)
+        prompts = _enough(task.prompts, settings.prompts_per_step)
         trainer = CompactGRPOTrainer(
             model=model,
-            reward_funcs=[_reward_column(index, trait) for index, trait in enumerate(traits)],
-            args=_trl_config(config, vector, seed, output_dir),
-            train_dataset=Dataset.from_dict({"prompt": _enough(prompts, config.prompts_per_step)}),
+            reward_funcs=[_reward_column(index, trait) for index, trait in enumerate(task.traits)],
+            args=_trl_config(task, weights),
+            train_dataset=Dataset.from_dict({"prompt": prompts}),
             processing_class=tokenizer,
             rollout_func=rollout,
-            callbacks=[watch],
+            callbacks=[log],
         )
+        # It would print every step to the job's log, which is for warnings and errors.
         trainer.remove_callback(PrinterCallback)
     before = dict(stopwatch.seconds)
     with stopwatch.stage("update"):
         trainer.train()
-    for stage in ("sample", "reward"):  # these happened within the stage before
+    for stage in ("sample", "reward"):  # TRL samples and scores within its own `train`
         stopwatch.seconds["update"] -= stopwatch.seconds[stage] - before.get(stage, 0.0)
     with stopwatch.stage("save"):
-        _save(model, output_dir)
-    return TrainingResult(output_dir, tuple(watch.history), dict(stopwatch.seconds))
+        save_adapter(model, task.output_dir)
+    return TrainingResult(task.output_dir, tuple(log.history), dict(stopwatch.seconds))
 
 
-def _policy_model(base_path: Path, initial_adapter: Path | None, config: GrpoConfig) -> Any:
-    """The base model with a trainable adapter, new or loaded; adapters are float32."""
-    if initial_adapter is not None:
-        return _for_training(load_model(base_path, adapter=initial_adapter, trainable=True))
-    lora = LoraConfig(
-        r=config.lora_rank,
-        lora_alpha=config.lora_alpha,  # type: ignore[arg-type]  # fractions work
-        lora_dropout=0.0,
-        target_modules=_TARGETS[config.lora_targets],
-        task_type="CAUSAL_LM",
-    )
-    return _for_training(get_peft_model(load_model(base_path), lora))
-
-
-def _save(model: Any, output_dir: Path) -> None:
-    """Equal adapters as equal files: PEFT would list its sets in the order of their hashes."""
-    config = model.peft_config["default"]
-    for name, value in list(vars(config).items()):
-        if isinstance(value, set):
-            setattr(config, name, sorted(value))
-    model.save_pretrained(str(output_dir), selected_adapters=["default"])
-
-
-def _for_training(model: Any) -> Any:
-    """On a CPU the backward pass of fused attention is the slower one for short sequences."""
-    if model.device.type == "cpu":
-        model.set_attn_implementation("eager")
-    return model
-
-
-def _trl_config(
-    config: GrpoConfig, weights: npt.NDArray[np.float64], seed: int, output_dir: Path
-) -> TrlConfig:
+def _trl_config(task: TrainingTask[GrpoSettings], weights: npt.NDArray[np.float64]) -> TrlConfig:
     """TRL's settings: one generation batch per optimiser step, nothing written, nothing printed."""
+    config = task.settings
     batch = config.prompts_per_step * config.completions_per_prompt
     passes = _passes(batch, config.completions_per_pass)
     return TrlConfig(
-        output_dir=str(output_dir),
+        output_dir=str(task.output_dir),
         max_steps=config.steps,
         learning_rate=config.learning_rate,
         lr_scheduler_type="linear",
@@ -290,7 +237,7 @@ def _trl_config(
         gradient_checkpointing=False,
         dataloader_pin_memory=False,
         remove_unused_columns=False,
-        seed=seed,
+        seed=task.seed,
         save_strategy="no",
         eval_strategy="no",
         logging_steps=1,
@@ -300,7 +247,7 @@ def _trl_config(
 
 
 def _passes(batch: int, largest: int) -> int:
-    """The fewest equal passes over a batch of which none exceeds `largest`."""
+    """The smallest number of equal passes over a batch, each of at most `largest` completions."""
     return next(n for n in range(1, batch + 1) if batch % n == 0 and batch // n <= largest)
 
 
@@ -311,7 +258,10 @@ def _enough(prompts: Sequence[str], at_least: int) -> list[str]:
 
 
 def _reward_column(index: int, trait: str) -> Any:
-    """TRL wants one function per reward; the rollout has them all already."""
+    """A reward function for TRL that reads one trait's column of the rollout's rewards.
+
+    TRL wants one function per reward, but the rollout has scored all traits in one call already.
+    """
 
     def column(*, trait_rewards: list[list[float]], **_: Any) -> list[float]:
         return [row[index] for row in trait_rewards]

@@ -1,4 +1,4 @@
-"""Where the services are and how to speak to them: addresses, token, TLS, timeouts, channels."""
+"""The settings of a connection: addresses, token, TLS, timeouts and channel options."""
 
 import json
 import os
@@ -27,24 +27,35 @@ _LOOPBACK = ("127.", "localhost", "[::1]", "unix:")
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """TLS of the channels; mutual when `certificate` and `key` are set. All files are PEM."""
+    """TLS of the channels; mutual when `certificate` and `key` are set. All files are PEM.
+
+    Example:
+        tls = palmfolio.TLS(ca="ca.pem", certificate="client.pem", key="client.key")
+        client = palmfolio.Client(scorer="scorer.example:443", token="secret", tls=tls)
+    """
 
     ca: str | Path | None = None
     """Certificates to trust; None trusts the system's."""
     certificate: str | Path | None = None
     key: str | Path | None = None
     server_name: str | None = None
-    """The name to check the servers' certificates against, when it is not the address's."""
+    """The name that the servers' certificates must have; None means the name in the address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds that calls may take when the call itself does not say; None means no limit."""
+    """Seconds that a call without a `timeout` of its own may take; None means no limit.
+
+    Example:
+        client = palmfolio.Client("endpoints.json", timeouts=palmfolio.Timeouts(call=5, score=60))
+    """
 
     call: float | None = 30.0
     """Calls that look up or store."""
     score: float | None = 300.0
+    """Calls that score samples."""
     generate: float | None = 1800.0
+    """Calls that sample responses, import evaluations or select portfolios."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +70,10 @@ class Connection:
     """Allows a token to travel without TLS to an address other than loopback."""
 
     def address(self, service: ServiceName) -> str:
-        """Where a service is.
+        """The address of a service.
 
         Raises:
-            ConfigurationError: no address was given, or the token would travel in the clear.
+            ConfigurationError: no address was given, or the token would be sent without encryption.
         """
         address = self.addresses.get(service)
         if not address:
@@ -73,7 +84,8 @@ class Connection:
         exposed = not address.startswith(_LOOPBACK)
         if self.token and self.tls is None and exposed and not self.insecure:
             raise ConfigurationError(
-                f"the token would travel to {address} in the clear: pass tls=, or insecure=True"
+                f"the token would be sent to {address} without encryption: pass tls=, or "
+                "insecure=True"
             )
         return address
 
@@ -85,18 +97,18 @@ def connection(
     tls: TLS | None,
     insecure: bool,
 ) -> Connection:
-    """Settles the settings of a client.
+    """Brings the settings of a client together.
 
     Args:
         endpoints: addresses by service, or a connection file; None takes `PALMFOLIO_ENDPOINTS`
             when no explicit address is given.
-        explicit: addresses that go before those of `endpoints`.
+        explicit: addresses that take precedence over those of `endpoints`.
         token: a bearer token; None takes the file's, then `PALMFOLIO_TOKEN`.
         tls: TLS settings; None takes the file's.
         insecure: see `Connection`.
 
     Raises:
-        ConfigurationError: the file cannot be used, or no address is known at all.
+        ConfigurationError: the file cannot be used, or no address is known.
     """
     chosen = {name: address for name, address in explicit.items() if address}
     if endpoints is None and not chosen:
@@ -127,7 +139,7 @@ def read_connection_file(path: Path) -> Connection:
     `tls` with `ca`, `certificate`, `key` (paths relative to the file) and `server_name`.
 
     Raises:
-        ConfigurationError: the file cannot be read or holds something else.
+        ConfigurationError: the file cannot be read, or is not such a file.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -149,7 +161,9 @@ def read_connection_file(path: Path) -> Connection:
 def _only_services(content: Mapping[str, Any], where: str) -> dict[str, str]:
     for name, address in content.items():
         if name not in SERVICES:
-            raise ConfigurationError(f"{where}: {name!r} is none of {', '.join(SERVICES)}")
+            raise ConfigurationError(
+                f"{where}: unknown service {name!r}; known: {', '.join(SERVICES)}"
+            )
         if not isinstance(address, str) or not address:
             raise ConfigurationError(f"{where}: the address of the {name} must be 'host:port'")
     return dict(content)
@@ -192,7 +206,8 @@ def _service_config() -> str:
         "retryableStatusCodes": ["UNAVAILABLE"],
     }
     names = [{"service": service} for service in _GRPC_SERVICES]
-    # `_scoring` opens a stream again by itself, and sends less than gRPC would.
+    # No retries by gRPC for streams: `_scoring` reopens a stream itself and resends only the
+    # samples without an answer, where gRPC would resend all of them.
     stream = {"name": [{"service": "palmfolio.v1.Scorer", "method": "ScoreStream"}]}
     return json.dumps({"methodConfig": [{"name": names, "retryPolicy": retry}, stream]})
 
@@ -201,7 +216,7 @@ def credentials_files(tls: TLS) -> tuple[bytes | None, bytes | None, bytes | Non
     """The contents of `ca`, `key` and `certificate`, in the order that gRPC takes them.
 
     Raises:
-        ConfigurationError: a file cannot be read, or of certificate and key only one is given.
+        ConfigurationError: a file cannot be read, or only one of certificate and key is given.
     """
     if (tls.certificate is None) != (tls.key is None):
         raise ConfigurationError("tls: certificate and key go together; give both or neither")

@@ -1,4 +1,4 @@
-"""Long-running operations: wait for one, read its result, watch it, cancel it."""
+"""Long-running operations: wait for an operation, read its result, watch it, cancel it."""
 
 # ruff: noqa: ASYNC109 - `timeout` travels to the server as the call's deadline.
 
@@ -23,7 +23,7 @@ _PATIENCE_SECONDS = 60.0
 
 
 class _Operation(Generic[Result, Event]):
-    """What both kinds of operation know: the last state that the service told of."""
+    """The part without calls: the state that the service last sent."""
 
     def __init__(self, kind: OperationKind[Result, Event], message: Any) -> None:
         self._kind = kind
@@ -36,7 +36,7 @@ class _Operation(Generic[Result, Event]):
 
     @property
     def done(self) -> bool:
-        """Whether the operation had ended when it was last asked for."""
+        """Whether the operation had ended when the service last sent its state."""
         return bool(self._message.done)
 
     @property
@@ -77,7 +77,14 @@ class _Operation(Generic[Result, Event]):
 
 
 class Operation(_Operation[Result, Event]):
-    """Work that goes on in a service, whether or not anyone waits for it."""
+    """Work that goes on in a service, whether or not anyone waits for it.
+
+    Example:
+        spec = client.selector.get_portfolio("quickstart").spec
+        build = client.selector.build_portfolio("again", spec)
+        print(build.name, build.done)
+        portfolio = build.result(timeout=3600)
+    """
 
     def __init__(
         self, transport: SyncTransport, kind: OperationKind[Result, Event], message: Any
@@ -86,17 +93,28 @@ class Operation(_Operation[Result, Event]):
         self._transport = transport
 
     def refresh(self) -> None:
-        """Asks the service for the present state."""
+        """Asks the service for the present state.
+
+        Example:
+            build = client.selector.operation("operations/81d2")
+            build.refresh()
+            print(build.done, build.error)
+        """
         self._message = self._transport.unary(
             every_service.get_operation(self._kind.service, self.name)
         )
 
     def wait(self, timeout: float | None = None) -> None:
-        """Returns when the operation is done, however it ended. Outlives restarts of the service.
+        """Returns when the operation has ended, well or badly. Outlives restarts of the service.
 
         Raises:
             DeadlineExceeded: it is not done after `timeout` seconds.
             Unavailable: the service has been away for a minute.
+
+        Example:
+            training = client.trainer.operation("operations/81d2")
+            training.wait(timeout=600)
+            print(training.error or "trained")
         """
         deadline, patience = Deadline(timeout), Patience(_PATIENCE_SECONDS)
         while not self.done:
@@ -111,22 +129,29 @@ class Operation(_Operation[Result, Event]):
                 time.sleep(pause)
 
     def result(self, timeout: float | None = None) -> Result:
-        """Waits, and returns what the operation made.
+        """Waits, and returns the policy or portfolio that the operation made.
 
         Raises:
             ServiceError: the error that the operation ended with.
             DeadlineExceeded: it is not done after `timeout` seconds.
+
+        Example:
+            policy = client.trainer.operation("operations/81d2").result(timeout=600)
         """
         self.wait(timeout)
         return self._outcome()
 
     def events(self, after: int = 0) -> Iterator[Event]:
-        """What happened since event number `after`, then what happens, until the operation is done.
+        """The events after number `after`, then live ones, until the operation is done.
 
-        A dropped connection is taken up again after the last event that arrived.
+        After a dropped connection it goes on behind the last event that arrived.
 
         Raises:
             Unavailable: the service has been away for a minute.
+
+        Example:
+            for event in client.selector.operation("operations/81d2").events():
+                print(event.number, event.stage, event.message)
         """
         patience = Patience(_PATIENCE_SECONDS)
         while True:
@@ -144,12 +169,26 @@ class Operation(_Operation[Result, Event]):
             time.sleep(pause)
 
     def cancel(self) -> None:
-        """Asks the service to stop the work; `result` then raises `Cancelled`."""
+        """Asks the service to stop the work; `result` then raises `Cancelled`.
+
+        Example:
+            client.trainer.operation("operations/81d2").cancel()
+        """
         self._transport.unary(every_service.cancel_operation(self._kind.service, self.name))
 
 
 class AsyncOperation(_Operation[Result, Event]):
-    """`Operation` for asyncio."""
+    """`Operation` for asyncio.
+
+    Its methods have the names and parameters of `Operation`'s, and are explained there.
+
+    Example:
+        async def trained(client: palmfolio.AsyncClient, spec: palmfolio.PolicySpec) -> None:
+            training = await client.trainer.train_policy(spec)
+            async for event in training.events():
+                print(event.progress.step)
+            policy = await training.result()
+    """
 
     def __init__(
         self, transport: AsyncTransport, kind: OperationKind[Result, Event], message: Any

@@ -1,11 +1,11 @@
 """The errors that the SDK raises.
 
-Each also inherits the standard library's matching exception, so that code which knows nothing of
+Each also inherits the standard library's matching exception, so that code which does not know
 palmfolio can catch it.
 
     PalmfolioError
     ├── ConfigurationError (ValueError)            the client's own settings or files
-    └── ServiceError                               an answer of a service, or none
+    └── ServiceError                               a service refused, failed or did not answer
         ├── InvalidArgument (ValueError)           `violations` names the fields
         ├── NotFound (LookupError)                 `resource` names it
         ├── AlreadyExists (FileExistsError)        `resource` names it
@@ -15,9 +15,12 @@ palmfolio can catch it.
         ├── PermissionDenied (PermissionError)     the token's role is not enough
         ├── Cancelled (concurrent.futures.CancelledError)
         ├── DeadlineExceeded (TimeoutError)
-        ├── Unavailable (ConnectionError)          the service or what it depends on is away
+        ├── Unavailable (ConnectionError)          the service, or one that it needs, is away
         ├── Unimplemented (NotImplementedError)    a server older than this client
         └── ServerFault (RuntimeError)             INTERNAL, UNKNOWN, DATA_LOSS and the rest
+
+To add an error: add a reason with its comment to `protos/palmfolio/v1/errors.proto` and raise it in
+the service; add a class here only where callers must tell it from the classes above.
 """
 
 from __future__ import annotations
@@ -39,6 +42,12 @@ class PalmfolioError(Exception):
 
     Attributes:
         message: one paragraph for people: what is wrong and what to do next.
+
+    Example:
+        try:
+            client.selector.get_portfolio("quickstart")
+        except palmfolio.PalmfolioError as error:
+            print(error.message)
     """
 
     def __init__(self, message: str) -> None:
@@ -55,7 +64,14 @@ class ConfigurationError(PalmfolioError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """One wrong field of a request."""
+    """One wrong field of a request.
+
+    Example:
+        try:
+            client.selector.route("quickstart", {"brevity": -1.0})
+        except palmfolio.InvalidArgument as error:
+            print([violation.field for violation in error.violations])
+    """
 
     field: str
     """The path, for example `weights.values[brevity]`."""
@@ -71,8 +87,14 @@ class ServiceError(PalmfolioError):
         reason: a value of `errors.proto` without its prefix, stable; empty when unknown.
         metadata: what the reason carries, for example the name of a dependency.
         violations: the fields that are wrong.
-        resource: the resource this is about; empty when about none.
-        retry_after: seconds after which the service asks to be tried again; None when unsaid.
+        resource: the name of the resource in question; empty when there is none.
+        retry_after: seconds to wait before the next try; None when the service did not say.
+
+    Example:
+        try:
+            client.trainer.get_policy("policies/5f3a9c")
+        except palmfolio.ServiceError as error:
+            print(error.code, error.reason, error.resource)
     """
 
     code: str
@@ -123,7 +145,7 @@ class ResourceExhausted(ServiceError, RuntimeError):
 
 
 class Unauthenticated(ServiceError, PermissionError):
-    """The service wants a token, or does not know the one it got."""
+    """The service wants a token, or does not know the token that it got."""
 
 
 class PermissionDenied(ServiceError, PermissionError):
@@ -168,7 +190,7 @@ _CLASSES: dict[str, type[ServiceError]] = {
 
 
 def from_status(status: status_pb2.Status) -> ServiceError:
-    """The error for a `google.rpc.Status` other than OK, its details read."""
+    """The error for a `google.rpc.Status` other than OK, with its details."""
     from google.rpc import code_pb2, error_details_pb2
 
     reason, resource = "", ""
@@ -193,7 +215,7 @@ def from_status(status: status_pb2.Status) -> ServiceError:
     known = status.code in code_pb2.Code.values()
     code = code_pb2.Code.Name(status.code) if known else "UNKNOWN"
     return _CLASSES.get(code, ServerFault)(
-        status.message or f"the service answered {code} and did not say why",
+        status.message or f"the service answered {code} without a reason",
         code=code,
         reason=reason,
         metadata=metadata,
@@ -208,8 +230,8 @@ def from_rpc(error: grpc.RpcError, service: str, address: str) -> ServiceError:
 
     Args:
         error: what grpc raised, sync or asyncio.
-        service: for people, for example `scorer`.
-        address: where the service was expected.
+        service: its name, for example `scorer`.
+        address: where the client looked for it.
     """
     from google.rpc import status_pb2
 
@@ -219,7 +241,7 @@ def from_rpc(error: grpc.RpcError, service: str, address: str) -> ServiceError:
         if key == _DETAILS_KEY:
             found = from_status(status_pb2.Status.FromString(value))
             if isinstance(found, ServerFault):
-                # The message points to a log; say whose.
+                # The message points to the service's log, and the reader must know which service.
                 found.message = f"the {service} at {address}: {found.message}"
             return found
     text = error.details() or code.name

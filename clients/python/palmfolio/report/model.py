@@ -1,4 +1,4 @@
-"""What a report tells: a portfolio, what some users get from it, and how long it took."""
+"""The content of a report: a portfolio, the answers that users get, and how long it took."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _NOTHING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a user was answered, with the normalised reward per trait where it is known."""
+    """An answer to a user, with the normalised reward per trait where it is known."""
 
     prompt: str
     text: str
@@ -32,7 +32,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Someone's weights, the member that serves them, and its answers."""
+    """Someone's weights, the member that serves them, and its answers.
+
+    Example:
+        answer = palmfolio.report.Answer("Say hello.", "Hello!", {"brevity": 0.9})
+        weights = {"brevity": 1.0}
+        user = palmfolio.report.User("wants brevity", weights, "policies/5f3a9c", (answer,))
+    """
 
     label: str
     weights: Weights
@@ -43,16 +49,21 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that `render` and `summary` need.
+    """Everything that `render` and `summary` need.
 
     Raises:
-        ConfigurationError: the portfolio is not ready, so that there is nothing to tell.
+        ConfigurationError: the portfolio is not ready, so that there is nothing to report.
+
+    Example:
+        portfolio = client.selector.get_portfolio("quickstart")
+        report = palmfolio.report.Report(portfolio)
+        print(report.certificate.gap, report.worst_weights)
     """
 
     portfolio: Portfolio
     users: tuple[User, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """How long each stage took."""
+    """Seconds that each stage took."""
     tradeoff: tuple[TradeoffPoint, ...] = ()
     """The smallest gap by size, from 1; the page shows it when there is any."""
 
@@ -92,7 +103,7 @@ class Report:
 
     @property
     def baselines(self) -> Baselines:
-        """What the portfolio is compared with."""
+        """The simpler choices that the portfolio is compared with."""
         assert self.portfolio.baselines is not None
         return self.portfolio.baselines
 
@@ -134,8 +145,12 @@ def summary(report: Report) -> dict[str, Any]:
     additive and against all candidates. `confidence` bounds the true gap over the draw of the
     prompts, `trainable` the gap against all that could be trained; `tradeoff` has the smallest gap
     by size, from 1. A figure without a meaning is null: the multiplicative gap where some weighting
-    gets nothing from anyone, the base model's where it is no candidate, and a bound that was not
-    computed.
+    gets nothing from any candidate, the base model's where it is not a candidate, and a bound that
+    was not computed.
+
+    Example:
+        portfolio = client.selector.get_portfolio("quickstart")
+        print(palmfolio.report.summary(palmfolio.report.Report(portfolio))["certificate"])
     """
     certificate, baselines = report.certificate, report.baselines
     return {

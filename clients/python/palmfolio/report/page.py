@@ -4,7 +4,7 @@ import json
 from importlib import resources
 from string import Template
 
-from palmfolio.report import sections, text
+from palmfolio.report import provenance, sections, text
 from palmfolio.report.figures import colours, line, parallel, slices, triangle
 from palmfolio.report.model import Report, letter, short_portfolio
 
@@ -12,8 +12,14 @@ from palmfolio.report.model import Report, letter, short_portfolio
 def render(report: Report) -> str:
     """The report as one HTML page that loads nothing.
 
-    With three traits the page draws the triangle of users, with two a line, with more strips of
-    users between two traits, and the policies' values in parallel coordinates.
+    The drawing depends on the number of traits: with two it is a line of users, with three a
+    triangle; with more it is strips of users between two traits, and the policies' values in
+    parallel coordinates.
+
+    Example:
+        portfolio = client.selector.get_portfolio("quickstart")
+        page = palmfolio.report.render(palmfolio.report.Report(portfolio))
+        Path("report.html").write_text(page, encoding="utf-8")
     """
     name = short_portfolio(report.portfolio.name)
     return Template(_file("page.html")).substitute(
@@ -28,7 +34,7 @@ def render(report: Report) -> str:
         tradeoff=sections.tradeoff_curve(report),
         policies=sections.policies(report),
         users=sections.users(report),
-        provenance=sections.provenance(report),
+        provenance=provenance.section(report),
     )
 
 
@@ -55,7 +61,7 @@ def _maps(report: Report) -> str:
 
 
 def _data(report: Report) -> str:
-    """What the page's script needs to answer for any weights."""
+    """The values with which the page's script answers for any weights."""
     data = {
         "traits": report.traits,
         "members": [
@@ -64,7 +70,7 @@ def _data(report: Report) -> str:
         ],
         "candidates": [report.vector(candidate.value) for candidate in report.candidates],
     }
-    # Markup inside a script element could end it, whatever JSON takes it for.
+    # A `</script>` inside a text would end the script element: JSON does not escape `<`.
     return json.dumps(data).replace("<", "\\u003c")
 
 

@@ -1,6 +1,6 @@
 """Integration tests against palmfolio in a few lines; docs/testing.md shows how.
 
-The pytest fixtures are in `palmfolio.testing.plugin`; this is what they are made of.
+The pytest fixtures are in `palmfolio.testing.plugin`; they are made of the functions here.
 """
 
 from palmfolio.testing.services import TRAITS, Services, local_services, services_at

@@ -1,8 +1,14 @@
 """Fixtures for pytest: `pytest_plugins = ["palmfolio.testing.plugin"]` in the top conftest.py.
 
 The environment variable `PALMFOLIO_TEST_ENDPOINTS` names a connection file
-(`{"scorer": "host:port", "trainer": …, "selector": …}`) of services that run already, a compose
-stack's for example; without it, the fixtures start the services with a tiny model.
+(`{"scorer": "host:port", "trainer": …, "selector": …}`) of services that are already running, for
+example in a compose stack. Without it, the fixtures start the services with a tiny model.
+
+Example:
+    def test_warm_words_score_higher(palmfolio_client):
+        samples = [palmfolio.Sample("Hi", text) for text in ("I love it!", "I hate it!")]
+        rewards = palmfolio_client.scorer.score(samples, traits=["warmth"])
+        assert rewards.normalised[0] > rewards.normalised[1]
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Services for tests: started here with a tiny model, or running elsewhere."""
+"""Services for tests: started with a tiny model, or running elsewhere."""
 
 import asyncio
 import threading
@@ -48,7 +48,11 @@ class Services:
         endpoints: `host:port` by service.
         base_model: a base model that the trainer has.
         traits: the names of the scorer's traits.
-        folder: logs and state of services that were started here; None for others.
+        folder: logs and state of services that `local_services` started; None for others.
+
+    Example:
+        services = palmfolio.testing.services_at("endpoints.json")
+        print(services.base_model, services.traits)
     """
 
     endpoints: Mapping[str, str]
@@ -57,11 +61,22 @@ class Services:
     folder: Path | None = None
 
     def client(self) -> Client:
-        """A new client; close it, or use it as a context."""
+        """A new client; close it, or use it as a context.
+
+        Example:
+            with services.client() as client:
+                info = client.scorer.server_info()
+        """
         return Client(self.endpoints)
 
     def async_client(self) -> AsyncClient:
-        """A new client for asyncio."""
+        """A new client for asyncio.
+
+        Example:
+            async def scorer_version(services: palmfolio.testing.Services) -> str:
+                async with services.async_client() as client:
+                    return (await client.scorer.server_info()).version
+        """
         return AsyncClient(self.endpoints)
 
     def small_spec(
@@ -72,14 +87,18 @@ class Services:
         evaluation_prompts: Sequence[str] = _PROMPTS,
         seed: int = 0,
     ) -> types.PortfolioSpec:
-        """A portfolio that is built in seconds: a training of one step for each weights.
+        """The spec of a portfolio that is built in seconds: one step of training for each weights.
 
         Args:
             client: stores the prompts.
-            weights: what to align policies to, by trait.
+            weights: weights by trait, one for each policy to train.
             training_prompts: prompts to train on.
             evaluation_prompts: prompts to measure on.
-            seed: of training and sampling.
+            seed: seeds training and sampling.
+
+        Example:
+            spec = services.small_spec(client, {"brevity": 1.0}, {"warmth": 1.0})
+            portfolio = client.selector.build_portfolio("small", spec).result(timeout=300)
         """
         trainings = tuple(types.ExplicitTraining(row) for row in weights)
         return types.PortfolioSpec(
@@ -107,17 +126,23 @@ def local_services(
 ) -> Iterator[Services]:
     """Starts the three services on loopback, each a process group, and stops them at the end.
 
-    Takes an installation with `palmfolio[scorer,trainer,selector]`; no model is downloaded.
+    Needs an installation with `palmfolio[scorer,trainer,selector]`; no model is downloaded.
 
     Args:
         folder: for the tiny model, logs and state; `logs/SERVICE.log` in it.
         traits: the scorer's traits.
-        configs: keys of the services' configurations beside those set here, by service.
+        configs: more keys of the services' configurations, by service.
         start_seconds: how long the services may take until they are ready.
 
     Raises:
         ServiceDied: a service ended before it was ready; the message ends with its log.
         ConfigurationError: a service is not installed, or was not ready in time.
+
+    Example:
+        with palmfolio.testing.local_services(Path("scratch")) as services:
+            with services.client() as client:
+                samples = [palmfolio.Sample("Say hello.", "Hello, dear friend!")]
+                print(client.scorer.score(samples).normalised)
     """
     check_installed(("scorer", "trainer", "selector"))
     model = write_tiny_model(folder / "tiny-model")
@@ -144,7 +169,7 @@ def local_services(
 
 
 def services_at(endpoints: Mapping[str, str] | str | Path) -> Services:
-    """Services that run already.
+    """Services that are already running.
 
     Args:
         endpoints: `host:port` by service, or the path of a connection file.
@@ -152,6 +177,10 @@ def services_at(endpoints: Mapping[str, str] | str | Path) -> Services:
     Raises:
         ConfigurationError: an address is missing, or the trainer has no base model.
         Unavailable: a service does not answer.
+
+    Example:
+        addresses = {"scorer": "127.0.0.1:1", "trainer": "127.0.0.1:2", "selector": "127.0.0.1:3"}
+        services = palmfolio.testing.services_at(addresses)
     """
     addresses = connection(endpoints, {}, None, None, False).addresses
     with Client(addresses) as client:
@@ -170,8 +199,9 @@ async def _start(stack: Stack, seconds: float) -> None:
             await stack.start()
             await supervised(stack, wait_until_ready(stack.addresses, news.__setitem__))
     except TimeoutError:
+        reason = news or "a service does not listen"
         raise ConfigurationError(
-            f"the services were not ready after {seconds:.0f} s: {news or 'one does not listen'}"
+            f"the services were not ready after {seconds:.0f} s: {reason}"
         ) from None
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-# Enough for a tokeniser that knows common English pieces.
+# Enough text for a tokeniser to learn common English pieces.
 _CORPUS = (
     "What is the weather like today? It will rain in the morning, and the sun comes out later.",
     "How do I make good coffee? Grind the beans, heat the water, and pour it slowly over them.",
@@ -26,6 +26,9 @@ def write_tiny_model(folder: Path) -> Path:
 
     Returns:
         The folder.
+
+    Example:
+        folder = palmfolio.testing.write_tiny_model(Path("scratch/tiny-model"))
     """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM

@@ -40,7 +40,7 @@ class ExplicitStrategy:
 class GridStrategy:
     """Train at every point of PALM's geometric grid for the spec's epsilon and delta, both > 0.
 
-    docs/algorithms.md has the grid and what it guarantees before anything is trained.
+    docs/algorithms.md, section 1, has the grid and its guarantee.
 
     Example:
         >>> strategy = GridStrategy()

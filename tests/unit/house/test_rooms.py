@@ -51,7 +51,6 @@ def test_no_circle_between_rooms(package: str) -> None:
     assert circle(arrows_between_rooms(package)) == []
 
 
-@moving
 @pytest.mark.parametrize("package", SERVICES)
 def test_arrows_between_rooms_point_down(package: str) -> None:
     """Each room imports lower floors only, and every room is on a floor of the contract."""
@@ -68,7 +67,6 @@ def test_rooms_know_few_others(package: str) -> None:
     assert len(arrows) <= ARROWS_BETWEEN_ROOMS[package], listing(arrows)
 
 
-@moving
 def test_distributions_know_few_others() -> None:
     """Few arrows between the distributions and the benchmarks, and no circle."""
     arrows = arrows_between_distributions()

@@ -39,7 +39,7 @@ def generate(target: Path) -> None:
         subprocess.CalledProcessError: a proto does not compile.
     """
     copy_third_party()
-    # The stub plugins stand beside this interpreter, which need not be on the PATH.
+    # The stub plugins are in this interpreter's folder, which need not be on the PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     outputs = ["python_out", "grpc_python_out", "mypy_out", "mypy_grpc_out"]
     command = [

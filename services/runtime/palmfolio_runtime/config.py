@@ -32,14 +32,14 @@ class TlsConfig(BaseModel):
 
 
 class Token(BaseModel):
-    """A bearer token, known by its hash alone."""
+    """A bearer token, of which only the hash is stored."""
 
     model_config = ConfigDict(extra="forbid")
 
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Hexadecimal SHA-256 of the token's UTF-8 bytes."""
     role: Literal["reader", "operator"] = "reader"
-    """`reader` calls what changes nothing; `operator` calls everything."""
+    """`reader` may make the calls that change nothing, `operator` all of them."""
 
 
 class MetricsConfig(BaseModel):
@@ -54,24 +54,24 @@ class MetricsConfig(BaseModel):
 
 
 class Endpoint(BaseModel):
-    """Where another service listens, and how to show who we are."""
+    """Where another service listens, and how this service identifies itself to it."""
 
     model_config = ConfigDict(extra="forbid")
 
     address: str = Field(pattern="^.+:.+$")
     """`host:port`."""
     ca: Path | None = None
-    """PEM of the authority that signed the service's certificate; None talks without TLS."""
+    """PEM of the authority that signed the service's certificate; None means no TLS."""
     certificate: Path | None = None
-    """PEM of our certificate, for mutual TLS."""
+    """PEM of this service's certificate, for mutual TLS."""
     key: Path | None = None
-    """PEM of our certificate's key."""
+    """PEM of that certificate's key."""
     token: str | None = None
     """Bearer token; only sent over TLS or to loopback."""
 
 
 class ServerConfig(BaseSettings):
-    """What every service's configuration holds."""
+    """The keys of every service's configuration."""
 
     model_config = SettingsConfigDict(extra="forbid", env_nested_delimiter="__")
     service: ClassVar[str] = "server"
@@ -84,12 +84,12 @@ class ServerConfig(BaseSettings):
     """Allows an address other than loopback without TLS and tokens."""
     tls: TlsConfig | None = None
     tokens: list[Token] = []
-    """Who may call; empty lets everyone in."""
+    """Who may call; empty means everybody."""
     metrics: MetricsConfig | None = None
     """None serves no metrics."""
     limits: Limits = Limits()
     drain_seconds: float = Field(default=10.0, ge=0)
-    """How long running calls may go on after the first signal to stop."""
+    """Seconds that running calls may go on after the first signal to stop."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -122,7 +122,7 @@ class ServerConfig(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before the file, whose keys arrive as initial values."""
+        """The environment takes precedence over the file, whose keys are the initial values."""
         return env_settings, init_settings
 
 
@@ -133,7 +133,11 @@ def load_config(cls: type[Config], path: Path | None) -> Config:
     """Reads a service's configuration.
 
     Keys come from the YAML file at `path`; an environment variable such as
-    `PALMFOLIO_SCORER__LIMITS__MAX_SAMPLES` goes before the file's key.
+    `PALMFOLIO_SCORER__LIMITS__MAX_SAMPLES` takes precedence over the file's key.
+
+    Args:
+        cls: the service's configuration class.
+        path: the file; None reads the environment only.
 
     Raises:
         ConfigError: the file cannot be read, is not a YAML mapping, or a key is wrong.

@@ -1,4 +1,4 @@
-"""Content addresses."""
+"""Digests of values and files."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ def canonical_json(value: Any) -> str:
 
     Raises:
         ValueError: the value holds NaN or an infinity.
-        TypeError: the value is no JSON value.
+        TypeError: the value is not a JSON value.
     """
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False

@@ -1,4 +1,8 @@
-"""Errors that a service answers with: a gRPC code, a stable reason, and what to do about it."""
+"""Errors that a service answers with: a gRPC code, a stable reason, and what to do about it.
+
+To add a case: add its reason to `protos/palmfolio/v1/errors.proto`, raise it through a function of
+this module, and give it an exception in `palmfolio.errors`, the SDK's tree.
+"""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -16,14 +20,14 @@ Reason: TypeAlias = errors_pb2.ErrorReason.ValueType
 
 
 class ServiceError(Exception):
-    """An error that reaches the client as it is.
+    """An error that is sent to the client; any other exception is sent as INTERNAL.
 
     Attributes:
         code: the gRPC status code.
         reason: why, from `errors.proto`.
-        message: for people: what is wrong and what to do next.
-        details: further `google.rpc` details, beside the `ErrorInfo` that every error carries.
-        metadata: the `ErrorInfo`'s metadata.
+        message: for people: what is wrong, what is allowed, and what to do next.
+        details: `google.rpc` details in addition to the `ErrorInfo` that every error carries.
+        metadata: the `ErrorInfo`'s metadata, for programs.
     """
 
     def __init__(
@@ -94,14 +98,14 @@ def already_exists(name: str, message: str, reason: Reason) -> ServiceError:
 
 
 def failed_precondition(reason: Reason, message: str, **metadata: str) -> ServiceError:
-    """FAILED_PRECONDITION: the request is well-formed, the state does not allow it."""
+    """FAILED_PRECONDITION: the request is well-formed, but the state does not allow it."""
     return ServiceError(
         grpc.StatusCode.FAILED_PRECONDITION, reason, message, metadata=metadata or None
     )
 
 
 def resource_exhausted(message: str, retry_after_seconds: float) -> ServiceError:
-    """RESOURCE_EXHAUSTED with `RetryInfo`."""
+    """RESOURCE_EXHAUSTED: a queue is full; `RetryInfo` tells when to try again."""
     delay = duration_pb2.Duration()
     delay.FromMilliseconds(max(1, round(retry_after_seconds * 1000)))
     return ServiceError(
@@ -126,7 +130,7 @@ def unavailable(dependency: str, message: str, retry_after_seconds: float = 1.0)
 
 
 def unauthenticated(message: str) -> ServiceError:
-    """UNAUTHENTICATED: no token, or an unknown one."""
+    """UNAUTHENTICATED: the call has no token, or one that the server does not know."""
     return ServiceError(
         grpc.StatusCode.UNAUTHENTICATED, errors_pb2.ERROR_REASON_TOKEN_INVALID, message
     )
@@ -147,7 +151,7 @@ def cancelled(message: str) -> ServiceError:
 
 
 def internal(request_id: str) -> ServiceError:
-    """INTERNAL: a fault of ours. The log has the details under the request id."""
+    """INTERNAL: a fault of the server. Its log has the details under the request id."""
     return ServiceError(
         grpc.StatusCode.INTERNAL,
         errors_pb2.ERROR_REASON_INTERNAL_FAULT,

@@ -6,7 +6,9 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file aside and renames it into place, making its folder.
+    """Writes a file under another name, renames it into place, and makes its folder if need be.
+
+    A reader sees the old content or the new one, never a part, also after a crash.
 
     Raises:
         OSError: the disk is full or the folder cannot be written; no partial file is left.

@@ -8,7 +8,7 @@ import structlog
 
 
 def configure(service: str, log_format: Literal["text", "json"], level: str) -> None:
-    """Sends this process's logs, structlog's and the standard library's, to standard error."""
+    """Sends all logs of this process, also the standard library's, to standard error."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -11,10 +11,10 @@ _DIGITS = 9
 def canonical_weights(
     values: Mapping[str, float], traits: Collection[str] | None = None, field: str = "weights"
 ) -> dict[str, float]:
-    """Weights that sum to 1, rounded to 1e-9, traits sorted, traits of weight 0 left in.
+    """Weights that sum to 1, rounded to 1e-9, with sorted traits; traits of weight 0 stay.
 
-    Rounding is repaired on the largest weight, so that equal preferences give equal weights
-    whatever scale they were sent in.
+    The largest weight takes up the rounding error, so that the sum is 1 and equal preferences give
+    equal weights at any scale.
 
     Args:
         values: weight >= 0 by trait; any positive sum.

@@ -66,7 +66,7 @@ class SelectorService:
         database = self._server.database
         await database.open("palmfolio_selector.store")
         self._state.started = True
-        await database.patiently(self._builds.resume)
+        await database.until_usable(self._builds.resume)
 
     def not_ready(self) -> Sequence[str]:
         """Why the selector takes no work; empty when it does."""

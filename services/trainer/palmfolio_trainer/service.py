@@ -163,7 +163,7 @@ class TrainerService:
         models = await self.sampling.run(
             lambda: base_models.resolve(self.config.base_models, cache)
         )
-        stored = await self.database.patiently(
+        stored = await self.database.until_usable(
             lambda: self.database.run(policies.add_base_models, models)
         )
         self.bases.update(stored)

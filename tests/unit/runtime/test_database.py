@@ -58,7 +58,6 @@ async def test_concurrent_increments_are_not_lost(database):
 )
 async def test_an_unreachable_database_is_unavailable(url):
     database = Database(url)
-    assert not await database.reachable()
     with pytest.raises(ServiceError) as caught:
         await database.run(lambda session: session.execute(text("SELECT 1")))
     assert caught.value.code.name == "UNAVAILABLE"
@@ -104,7 +103,7 @@ async def test_opening_waits_for_a_database_and_says_why(tmp_path):
     database.close()
 
 
-async def test_what_waits_patiently_is_not_tried_again_for_another_reason(database):
+async def test_only_an_unusable_database_is_tried_again(database):
     tries = []
 
     async def fail():
@@ -112,7 +111,7 @@ async def test_what_waits_patiently_is_not_tried_again_for_another_reason(databa
         raise not_found("portfolios/p")
 
     with pytest.raises(ServiceError):
-        await database.patiently(fail)
+        await database.until_usable(fail)
     assert len(tries) == 1
 
 

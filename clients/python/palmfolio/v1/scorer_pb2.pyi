@@ -100,8 +100,8 @@ class Trait(_message.Message):
     """The model as the trait's declaration names it; empty for a trait without one."""
     @_builtins.property
     def provenance(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What the version is made of beside the normalisation: options such as `options.template`, the
-        digest of the model's files, versions of code and of a composite's parts. Texts as they are,
+        """What the version is made of, besides the normalisation: options such as `options.template`, the
+        digest of the model's files, versions of code and of a composite's parts. Texts unchanged,
         other values as JSON. Empty while the trait cannot be scored.
         """
 
@@ -273,11 +273,11 @@ class ScoreStreamRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def traits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """As in `ScoreRequest.traits`. Read from the first message alone."""
+        """As in `ScoreRequest.traits`. Only the first message's are read."""
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoreItem]:
-        """The items, 1 to `max_samples` a message. A message is answered by one message."""
+        """The items, 1 to `max_samples` per message. Each message is answered by one message."""
 
     def __init__(
         self,

@@ -542,7 +542,7 @@ class Baselines(_message.Message):
     BEST_SINGLE_POLICY_FIELD_NUMBER: _builtins.int
     BEST_SINGLE_POLICY_NAME_FIELD_NUMBER: _builtins.int
     base_model: _builtins.float
-    """Everyone gets the base model. NaN when the base model is no candidate."""
+    """Everyone gets the base model. NaN when the base model is not a candidate."""
     best_single_policy: _builtins.float
     """Everyone gets the one policy that minimises the gap."""
     best_single_policy_name: _builtins.str
@@ -814,8 +814,8 @@ class TrainableBound(_message.Message):
 
     @_builtins.property
     def refutations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refutation]:
-        """Trainings that another policy shows to have missed the assumption. No refutation is no proof
-        that the assumption holds.
+        """Trainings for which another policy shows that the assumption does not hold. An empty list does
+        not prove that it holds.
         """
 
     def __init__(
@@ -1407,7 +1407,7 @@ class ImportedEvaluation(_message.Message):
     policy: _builtins.str
     """`policies/{id}`. Required."""
     prompt: _builtins.str
-    """What was answered; empty in the one row of a policy whose means alone are known."""
+    """What was answered; empty in the single row of a policy of which only the means are known."""
     sample: _builtins.int
     """Tells apart several responses to a prompt, 0 to 1,023."""
     @_builtins.property

@@ -1,4 +1,4 @@
-"""gRPC channels between services: the same settings on both sides, and calls that can fail."""
+"""gRPC channels between services: the same settings on both sides."""
 
 import grpc
 from google.rpc import status_pb2
@@ -9,9 +9,6 @@ from palmfolio_runtime.errors import unavailable
 from palmfolio_runtime.limits import Limits
 
 Options = list[tuple[str, int | str]]
-
-# Between services, a call without a deadline of its own gets this one.
-DEFAULT_TIMEOUT_SECONDS = 60.0
 
 
 def _keepalive() -> Options:
@@ -29,7 +26,7 @@ def server_options(limits: Limits) -> Options:
         ("grpc.max_send_message_length", limits.max_message_bytes),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.http2.max_ping_strikes", 0),
-        # Two servers on one port would share its calls without a word.
+        # Otherwise two servers on one port would silently share its calls.
         ("grpc.so_reuseport", 0),
         *_keepalive(),
     ]
@@ -46,7 +43,7 @@ def client_options(limits: Limits) -> Options:
 
 
 def connect(endpoint: Endpoint, limits: Limits) -> aio.Channel:
-    """An asyncio channel to a service. Connects when first used."""
+    """An asyncio channel to a service; it connects at the first call."""
     options = client_options(limits)
     if endpoint.ca is None:
         return aio.insecure_channel(endpoint.address, options)
@@ -62,7 +59,7 @@ def connect_sync(endpoint: Endpoint, limits: Limits) -> grpc.Channel:
 
 
 def call_metadata(endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
-    """The metadata that shows who we are; empty without a token."""
+    """The metadata that carries the endpoint's token; empty without one."""
     return (("authorization", f"Bearer {endpoint.token}"),) if endpoint.token else ()
 
 
@@ -75,7 +72,7 @@ def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials:
 
 
 def is_transient(error: grpc.RpcError) -> bool:
-    """Whether the same call may go through later: the service is down, or full."""
+    """Whether the same call may succeed later: the service is down or full."""
     code = error.code() if isinstance(error, grpc.Call | aio.AioRpcError) else None
     return code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
 

@@ -24,14 +24,15 @@ log = get_logger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Any number, the same in every replica: whoever holds the lock migrates.
+# Any number, the same in every replica: the replica that holds the lock migrates.
 _MIGRATION_LOCK = 7_256_001
 _SQLITE_BUSY_SECONDS = 30
 _PROBE_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _ANSWER_SECONDS = 15.0
-# A server whose machine is gone is given up after about twenty seconds, not after a quarter hour.
-_POSTGRES_PATIENCE = {
+# TCP alone would wait a quarter of an hour for a machine that is gone; these give up after about
+# twenty seconds.
+_POSTGRES_TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
@@ -41,21 +42,21 @@ _POSTGRES_PATIENCE = {
 
 
 class SchemaError(RuntimeError):
-    """The database's schema is not one that this program knows."""
+    """The database has a schema that this program does not know."""
 
 
 class Database:
-    """Transactions on threads of their own, off the event loop.
+    """Runs transactions on separate threads, so that SQL never blocks the event loop.
 
-    SQLite is used with a write-ahead log and one writer thread; PostgreSQL with a small pool whose
-    connections are checked before use.
+    SQLite has a write-ahead log and one thread, since it has one writer; PostgreSQL has a small
+    pool, whose connections are checked before use.
 
     Args:
         url: an SQLAlchemy URL; `postgresql://` uses psycopg.
 
     Attributes:
-        trouble: why the database could not be used when last tried; empty when it could.
-            Kept up to date once the database was opened.
+        trouble: why the database could not be used at the last try; empty when it could. After
+            `open`, a task keeps it up to date.
     """
 
     def __init__(self, url: str) -> None:
@@ -77,15 +78,17 @@ class Database:
     async def open(self, package: str) -> None:
         """Brings the schema to the newest revision in `package`'s `migrations` folder.
 
-        Returns when that is done, however long the database is away, wrongly configured, or at a
-        schema that this program does not know; `trouble` and the log say why.
+        Waits as long as the database cannot be used: it is away, wrongly configured, or has a
+        schema that this program does not know. `trouble` and the log tell why.
         """
-        await self.patiently(lambda: self.migrate(package))
+        await self.until_usable(lambda: self.migrate(package))
         self._recovered()
         self._watching = asyncio.create_task(self._watch(), name="database watch")
 
-    async def patiently(self, work: Callable[[], Awaitable[R]]) -> R:
-        """What `work()` returns, tried again for as long as the database cannot be used.
+    async def until_usable(self, work: Callable[[], Awaitable[R]]) -> R:
+        """Repeats `work()` while the database cannot be used; returns what it returns.
+
+        Other errors than those of an unusable database are raised at once.
 
         Args:
             work: uses the database, and is safe to repeat.
@@ -96,17 +99,25 @@ class Database:
             except ServiceError as error:
                 if error.metadata.get("dependency") != "database":
                     raise
-                self._note(error.message)
+                self._record_trouble(error.message)
             except SchemaError as error:
-                self._note(str(error))
+                self._record_trouble(str(error))
             except DBAPIError as error:
-                self._note(describe(error))
+                self._record_trouble(describe(error))
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def run(
         self, function: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Runs `function(session, ...)` in one transaction and returns its answer.
+        """Runs `function(session, ...)` in one transaction and returns what it returns.
+
+        The transaction is committed when the function returns, and rolled back when it raises. Rows
+        that it returns can be read afterwards; what they refer to must be loaded in it.
+
+        Args:
+            function: runs on a thread of the database; takes a session first.
+            args: passed on.
+            kwargs: passed on.
 
         Raises:
             ServiceError: UNAVAILABLE when the database cannot be reached.
@@ -129,14 +140,6 @@ class Database:
         """
         await self._on_thread(lambda: self._migrate(package))
 
-    async def reachable(self) -> bool:
-        """Whether the database answers."""
-        try:
-            await self.run(lambda session: session.execute(text("SELECT 1")))
-        except Exception:  # any failure to answer is the answer
-            return False
-        return True
-
     def close(self) -> None:
         """Waits for running transactions and closes the connections."""
         if self._watching is not None:
@@ -149,15 +152,15 @@ class Database:
         try:
             return await loop.run_in_executor(self._executor, function)
         except OperationalError as error:
-            self._note(describe(error))
+            self._record_trouble(describe(error))
             raise unavailable("database", self.trouble) from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                self._note("the connection to the database was lost")
+                self._record_trouble("the connection to the database was lost")
                 raise unavailable("database", self.trouble) from error
             raise
 
-    def _note(self, trouble: str) -> None:
+    def _record_trouble(self, trouble: str) -> None:
         if trouble != self.trouble:
             log.error("trouble with the database", reason=trouble)
         self.trouble = trouble
@@ -168,7 +171,7 @@ class Database:
         self.trouble = ""
 
     async def _watch(self) -> None:
-        """Asks the database now and then whether it can be used."""
+        """Asks the database every few seconds whether it can be used, and updates `trouble`."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_RETRY_SECONDS if self.trouble else _PROBE_SECONDS)
@@ -176,10 +179,10 @@ class Database:
             probe = loop.run_in_executor(self._executor, trouble_of, self.engine, before)
             done, _ = await asyncio.wait({probe}, timeout=_ANSWER_SECONDS)
             if not done:
-                self._note("the database does not answer")
+                self._record_trouble("the database does not answer")
             trouble = await probe
             if trouble:
-                self._note(trouble)
+                self._record_trouble(trouble)
             else:
                 self._recovered()
 
@@ -207,15 +210,15 @@ def _check_known(connection: Connection, scripts: ScriptDirectory, package: str)
 
 
 def _postgres_options(url: URL, connections: int) -> dict[str, Any]:
-    patience = {key: value for key, value in _POSTGRES_PATIENCE.items() if key not in url.query}
+    patience = {key: value for key, value in _POSTGRES_TIMEOUTS.items() if key not in url.query}
     return {"pool_size": connections, "max_overflow": 0, "connect_args": patience}
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     if not isinstance(connection, sqlite3.Connection):
         return
-    # The driver would begin no transaction before a change of the schema, and a migration that is
-    # killed would leave a part of itself; `_begin_sqlite` begins every transaction instead.
+    # The driver begins no transaction before a change of the schema, so that a killed migration
+    # would stay half done. Without its isolation level, `_begin_sqlite` begins every transaction.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
@@ -226,5 +229,6 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # As a writer at once: to become one later fails when another process wrote in between.
+    # IMMEDIATE takes the write lock at once. A transaction that reads first and takes it later
+    # fails when another process has written in between.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

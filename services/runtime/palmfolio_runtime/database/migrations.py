@@ -1,4 +1,4 @@
-"""What every service's `migrations/env.py` does."""
+"""Runs a service's migrations; its `migrations/env.py` calls this."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ def run(metadata: Sequence[MetaData]) -> None:
     """Runs the migrations on the connection that `Database.migrate` opened.
 
     Args:
-        metadata: the tables that the migrations are to make, for autogeneration.
+        metadata: the tables that the migrations should lead to, for autogeneration.
     """
     connection = context.config.attributes["connection"]
     context.configure(

@@ -1,4 +1,4 @@
-"""Whether a database that could not be used can be used again."""
+"""Tests whether a database that could not be used can be used again."""
 
 import os
 import tempfile
@@ -23,8 +23,8 @@ def trouble_of(engine: Engine, before: str) -> str:
 
     Args:
         engine: the database.
-        before: what was wrong. After a full volume the database must take a megabyte, since a
-            volume that is full still answers questions.
+        before: what was wrong. After a full volume the database must store a megabyte: on a full
+            volume it still answers queries.
     """
     try:
         with engine.begin() as connection:
@@ -36,7 +36,7 @@ def trouble_of(engine: Engine, before: str) -> str:
     except (OperationalError, OSError) as error:
         return describe(error)
     except DBAPIError:
-        # It answers; a role without temporary tables cannot be asked for more.
+        # It answers. A role that may not make temporary tables cannot be tested further.
         return ""
     return ""
 

@@ -20,8 +20,8 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
 
     Args:
         database: where the operations are.
-        changes: notified by whoever changes an operation.
-        on_cancel: called with the operation after a cancellation was noted.
+        changes: notified after each change of an operation.
+        on_cancel: called with the operation after its cancellation was stored.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
     async def CancelOperation(
         self, request: operations_pb2.CancelOperationRequest, context: Context
     ) -> empty_pb2.Empty:
-        """Asks the operation to stop; does not wait. Nothing happens to a finished one."""
+        """Asks a running operation to stop, without waiting for it; ignores a finished one."""
         row = await self._database.run(store.get, request.name)
         if await self._database.run(lambda s: store.request_cancel(s, store.get(s, request.name))):
             await self._on_cancel(row)
@@ -63,7 +63,7 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
     async def WaitOperation(
         self, request: operations_pb2.WaitOperationRequest, context: Context
     ) -> operations_pb2.Operation:
-        """The operation once it is done, or as it is after the request's timeout."""
+        """The operation once it is done, or its state when the request's timeout has passed."""
         seconds = request.timeout.ToTimedelta().total_seconds() if request.timeout else 0.0
         deadline = asyncio.get_running_loop().time() + (seconds or float("inf"))
         while True:
@@ -76,6 +76,6 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
     async def DeleteOperation(
         self, request: operations_pb2.DeleteOperationRequest, context: Context
     ) -> empty_pb2.Empty:
-        """Forgets a finished operation; FAILED_PRECONDITION while it runs."""
+        """Deletes a finished operation; FAILED_PRECONDITION while it runs."""
         await self._database.run(lambda s: store.delete(s, store.get(s, request.name)))
         return empty_pb2.Empty()

@@ -79,21 +79,21 @@ def set_metadata(session: Session, row: OperationRow, metadata: Message) -> None
 
 
 def succeed(session: Session, row: OperationRow, response: Message) -> None:
-    """Ends a running operation with its response; a finished one stays as it is."""
+    """Ends a running operation with its response; a finished one does not change."""
     if row.state is OperationState.RUNNING:
         row.state = OperationState.SUCCEEDED
         row.response = _packed(response)
 
 
 def fail(session: Session, row: OperationRow, status: status_pb2.Status) -> None:
-    """Ends a running operation with an error; a finished one stays as it is."""
+    """Ends a running operation with an error; a finished one does not change."""
     if row.state is OperationState.RUNNING:
         row.state = OperationState.FAILED
         row.error = status.SerializeToString()
 
 
 def cancel(session: Session, row: OperationRow) -> None:
-    """Ends a running operation as cancelled; a finished one stays as it is."""
+    """Ends a running operation as cancelled; a finished one does not change."""
     if row.state is OperationState.RUNNING:
         row.state = OperationState.CANCELLED
         message = f"operations/{row.id} was cancelled"
@@ -101,7 +101,7 @@ def cancel(session: Session, row: OperationRow) -> None:
 
 
 def request_cancel(session: Session, row: OperationRow) -> bool:
-    """Notes that a running operation is to be cancelled; False when it is finished."""
+    """Stores that a running operation should be cancelled; False when it is finished."""
     if row.state is not OperationState.RUNNING:
         return False
     row.cancel_requested = True
@@ -125,8 +125,8 @@ def delete(session: Session, row: OperationRow) -> None:
 def append_event(
     session: Session, operation_id: str, make: Callable[[int], Message]
 ) -> Message | None:
-    """Adds an event; `make` gets its number. None when there is no such operation any more."""
-    # The update locks the row, so that numbers are given out once.
+    """Adds an event; `make` gets its number. None when the operation was deleted."""
+    # The update locks the row: two writers never get the same number.
     number = session.scalar(
         update(OperationRow)
         .where(OperationRow.id == operation_id)
@@ -174,7 +174,7 @@ def find_request(session: Session, method: str, request_id: str, body: Message) 
 def remember_request(
     session: Session, method: str, request_id: str, body: Message, result: str
 ) -> None:
-    """Notes what a request answered."""
+    """Stores what a request answered, so that its retry gets the same answer."""
     session.merge(
         RequestRow(
             method=method, request_id=request_id, body_digest=_body_digest(body), result=result

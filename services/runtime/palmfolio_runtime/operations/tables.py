@@ -1,4 +1,4 @@
-"""The tables of operations. They stand in each service's own database."""
+"""The tables of operations, in the database of each service that has operations."""
 
 import enum
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """Metadata of the runtime's tables; a service's migrations create them with its own."""
+    """Metadata of the runtime's tables; each service's migrations create them."""
 
 
 class OperationState(enum.StrEnum):
@@ -27,9 +27,9 @@ class OperationRow(Base):
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     kind: Mapped[str] = mapped_column(String(32))
-    """What is done: `train_policy`, `build_portfolio`."""
+    """The kind of work: `train_policy`, `build_portfolio`."""
     resource: Mapped[str] = mapped_column(String(200), index=True)
-    """The name of the resource that is being made."""
+    """The name of the resource that the operation makes."""
     state: Mapped[OperationState] = mapped_column(
         Enum(OperationState, native_enum=False, length=16, values_callable=lambda e: [*e])
     )

@@ -1,4 +1,4 @@
-"""Following an operation as it goes."""
+"""Streams the events of an operation while it runs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,13 +11,13 @@ _POLL_SECONDS = 1.0
 
 
 class Changes:
-    """Wakes those who wait for an operation when this process changes it."""
+    """Wakes the coroutines that wait for a change when this process makes one."""
 
     def __init__(self) -> None:
         self._condition = asyncio.Condition()
 
     async def notify(self) -> None:
-        """Wakes all who wait."""
+        """Wakes every coroutine that waits."""
         async with self._condition:
             self._condition.notify_all()
 

@@ -1,7 +1,7 @@
 """Asks a service whether it is serving: `python -m palmfolio_runtime.serving.healthcheck ADDRESS`.
 
-The exit status is 0 when it is. For container health checks and scripts; speaks TLS when given the
-authority's certificate.
+The exit status is 0 when it is. For container health checks and scripts. With the authority's
+certificate it uses TLS.
 """
 
 import argparse

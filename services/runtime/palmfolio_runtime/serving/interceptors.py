@@ -1,4 +1,4 @@
-"""What happens around every call: request ids, tokens and roles, errors, logs."""
+"""What happens around every call: request ids, authorisation, errors, metrics, logs."""
 
 import asyncio
 import time
@@ -25,7 +25,7 @@ class CallInterceptor(aio.ServerInterceptor):
     """Gives each call a request id, checks its token, turns errors into statuses, and logs it.
 
     Args:
-        tokens: who may call; empty lets everyone in.
+        tokens: who may call; empty means everybody.
     """
 
     def __init__(self, tokens: Sequence[Token] = ()) -> None:
@@ -80,7 +80,7 @@ class CallInterceptor(aio.ServerInterceptor):
                 call.finished()
 
         codecs = (handler.request_deserializer, handler.response_serializer)
-        # grpc.aio looks at functions to tell coroutines from generators; it sees through `partial`.
+        # grpc.aio inspects the function, also inside `partial`, to tell coroutine from generator.
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(partial(unary, handler.unary_unary), *codecs)
         if handler.unary_stream is not None:
@@ -97,7 +97,7 @@ class CallInterceptor(aio.ServerInterceptor):
 
 
 class _Call:
-    """One call's metrics, its log line and its way to fail."""
+    """The metrics and the log line of one call, and how it fails."""
 
     def __init__(self, method: str, request_id: str, context: Context) -> None:
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -109,7 +109,7 @@ class _Call:
         CALLS_RUNNING.labels(self._method).inc()
 
     def cancelled(self) -> None:
-        """Notes that the client gave up, or its deadline passed."""
+        """Records that the client cancelled, or that its deadline passed."""
         left = self._context.time_remaining()
         self._code = "CANCELLED" if left is None or left > 0 else "DEADLINE_EXCEEDED"
 
@@ -126,7 +126,7 @@ class _Call:
         await self._context.abort(error.code, error.message, trailing)
 
     def finished(self) -> None:
-        """Counts and logs how the call went."""
+        """Counts and logs the call once it has ended."""
         seconds = time.monotonic() - self._started
         CALLS_RUNNING.labels(self._method).dec()
         CALLS.labels(self._method, self._code).inc()

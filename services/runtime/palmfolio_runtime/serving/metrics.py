@@ -1,4 +1,4 @@
-"""Prometheus metrics: of every call, and whatever a service adds to `REGISTRY`."""
+"""Prometheus metrics of every call, and of what a service adds to `REGISTRY`."""
 
 import threading
 from typing import Self
@@ -33,13 +33,13 @@ CALL_SECONDS = Histogram(
     registry=REGISTRY,
 )
 CALLS_RUNNING = Gauge(
-    "palmfolio_calls_running", "Calls that are under way.", ["method"], registry=REGISTRY
+    "palmfolio_calls_running", "Calls that are running.", ["method"], registry=REGISTRY
 )
 READY = Gauge("palmfolio_ready", "1 while the service takes work, else 0.", registry=REGISTRY)
 
 
 class MetricsServer:
-    """Serves the metrics over HTTP, or HTTPS, on a thread of its own.
+    """Serves the metrics over HTTP or HTTPS on a separate thread.
 
     Attributes:
         address: where it listens, `host:port`.
@@ -52,10 +52,10 @@ class MetricsServer:
 
     @classmethod
     def start(cls, config: MetricsConfig, tls: TlsConfig | None) -> Self:
-        """Listens; with the service's certificate, and asking for a client's, where `tls` does.
+        """Starts to listen; `tls` has the service's certificate and tells whether clients need one.
 
         Raises:
-            OSError: the address cannot be listened on.
+            OSError: the address cannot be used.
         """
         host, _, port = config.address.rpartition(":")
         client_ca = tls.client_ca if tls else None

@@ -1,4 +1,4 @@
-"""grpc's types, which are generic in their stubs alone."""
+"""gRPC's types: generic in their type stubs only, so that subscripts fail at run time."""
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 

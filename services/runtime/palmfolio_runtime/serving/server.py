@@ -1,4 +1,4 @@
-"""Runs a service: listen, answer health at once, start the service, drain on a signal."""
+"""Runs a service: listens, answers health at once, starts the service, drains on a signal."""
 
 import asyncio
 import signal
@@ -28,7 +28,7 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Service(Protocol):
-    """What `run` needs of a service."""
+    """A service that `run` can serve."""
 
     names: Sequence[str]
     """The full names of the gRPC services, the service's own first."""
@@ -40,19 +40,20 @@ class Service(Protocol):
         """Makes the service ready: opens the database, loads models. May take long."""
 
     def not_ready(self) -> Sequence[str]:
-        """Why the service does not take work, for people; empty when it does."""
+        """Why the service takes no work now, for people; empty when it takes work."""
 
     async def stop(self) -> None:
-        """Releases what `start` took. Called after the last call has ended."""
+        """Releases what `start` acquired. Called after the last call has ended."""
 
 
 @runtime_checkable
 class Reloadable(Protocol):
-    """A service that reads its configuration anew when it gets SIGHUP."""
+    """A service that reads its configuration again on SIGHUP."""
 
     async def reload(self) -> None:
-        """Takes the new configuration, or keeps the old one. Called after `start`, one call at a
-        time; signals that come meanwhile are answered by one more.
+        """Takes the new configuration, or keeps the old one.
+
+        Called after `start`, one call at a time; signals during a reload cause one more.
         """
 
 
@@ -105,7 +106,7 @@ async def _serve(service: Service, config: ServerConfig) -> None:
             await starting
             watching = [asyncio.create_task(_report_readiness(service, health))]
             if isinstance(service, Reloadable):
-                watching.append(asyncio.create_task(_reload_when_told(service, hangup)))
+                watching.append(asyncio.create_task(_reload_on_signal(service, hangup)))
             await stopping
             for task in watching:
                 task.cancel()
@@ -133,10 +134,10 @@ async def _report_readiness(service: Service, health: HealthServicer) -> None:
         await asyncio.sleep(_READINESS_SECONDS)
 
 
-async def _reload_when_told(service: Reloadable, told: asyncio.Event) -> None:
+async def _reload_on_signal(service: Reloadable, signalled: asyncio.Event) -> None:
     while True:
-        await told.wait()
-        told.clear()
+        await signalled.wait()
+        signalled.clear()
         log.info("reloading")
         try:
             await service.reload()

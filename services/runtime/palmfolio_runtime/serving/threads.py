@@ -1,13 +1,13 @@
-"""How this process's numeric threads behave beside others."""
+"""How the numeric threads of this process share the cores with other processes."""
 
 import os
 
 
 def wait_passively() -> None:
-    """Lets idle OpenMP threads sleep; to be called before torch is imported.
+    """Makes idle OpenMP threads sleep. Call it before torch is imported.
 
-    Threads that spin for work take the cores from the neighbouring processes, which made a training
-    beside others many times slower. `OMP_WAIT_POLICY` in the environment goes before. Processes
-    started from this one inherit it.
+    By default idle threads spin while they wait for work, and take the cores from other processes:
+    a training next to a scorer became many times slower. `OMP_WAIT_POLICY` in the environment takes
+    precedence. Processes that this one starts inherit the setting.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

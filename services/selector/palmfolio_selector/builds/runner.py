@@ -71,7 +71,7 @@ class Builds:
     async def _loop_of(self, operation: OperationRow) -> BuildLoop:
         identifier = names.PORTFOLIOS.id(operation.resource)
         database = self._server.database
-        row = await database.patiently(lambda: database.run(portfolios.get, identifier))
+        row = await database.until_usable(lambda: database.run(portfolios.get, identifier))
         return BuildLoop(self._server, identifier, operation.id, spec_of(row))
 
     async def _cancel(self, operation: OperationRow, running: asyncio.Task[None] | None) -> None:
@@ -101,10 +101,10 @@ class Builds:
     ) -> None:
         database = self._server.database
         try:
-            await database.patiently(lambda: train.release(context))
+            await database.until_usable(lambda: train.release(context))
         except CallError as error:
             log.warning("trainings were not cancelled", error=str(error))
-        await database.patiently(
+        await database.until_usable(
             lambda: context.commit(_store_end, context, status, cancelled=cancelled)
         )
 

@@ -11,7 +11,7 @@ from palmfolio_selector.service import SelectorService
 
 
 def main() -> int:
-    """Runs the selector until it is told to stop; 2 when the configuration is wrong."""
+    """Runs the selector until a signal stops it; returns 2 when the configuration is wrong."""
     parser = argparse.ArgumentParser(prog="palmfolio_selector", description="The selector.")
     parser.add_argument("--config", type=Path, help="a YAML file; see SelectorConfig")
     arguments = parser.parse_args()

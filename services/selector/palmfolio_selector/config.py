@@ -16,21 +16,21 @@ class SelectorConfig(ServerConfig):
 
     limits: SelectorLimits = SelectorLimits()
     state_dir: Path | None = None
-    """Where the SQLite database stands; unused when `database_url` is set."""
+    """The folder of the SQLite database; unused when `database_url` is set."""
     database_url: str | None = None
     """An SQLAlchemy URL, for example `postgresql://user:password@host/name`."""
     trainer: Endpoint
     scorer: Endpoint
     call_timeout_seconds: float = Field(default=60, gt=0)
-    """Deadline of a call to the trainer or the scorer that should answer at once."""
+    """Deadline of a call to which the trainer or the scorer should answer at once."""
     sampling_timeout_seconds: float = Field(default=3600, gt=0)
     """Deadline of sampling one policy's responses."""
     scoring_timeout_seconds: float = Field(default=600, gt=0)
     """Deadline of scoring one batch."""
     max_backoff_seconds: float = Field(default=10, gt=0)
-    """The longest pause before a service that was away is tried again."""
+    """The longest pause before the next call to a service that was away."""
     selection_seconds: float = Field(default=60, gt=0)
-    """Time that proving a portfolio smallest may take; the best one found is used after it."""
+    """Time for proving that a portfolio is the smallest; then the best one so far is used."""
 
     @model_validator(mode="after")
     def _some_database(self) -> "SelectorConfig":

@@ -1,3 +1,5 @@
+"""Neither the SDK nor the selector needs torch."""
+
 import subprocess
 import sys
 
@@ -19,7 +21,7 @@ for name in {names!r}:
         ("palmfolio_selector", "palmfolio_selector.__main__", "palmfolio_selector.service"),
     ],
 )
-def test_imports_need_no_torch(names):
+def test_imports_need_no_torch(names: tuple[str, ...]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM.format(names=names)], capture_output=True, text=True
     )

@@ -70,7 +70,7 @@ class BuildContext:
     async def read(
         self, function: Callable[Concatenate[Session, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Returns `function(session, ...)`, which changes nothing."""
+        """Returns `function(session, ...)`, which only reads."""
         return await self.server.database.run(function, *args, **kwargs)
 
     async def commit(

@@ -1,4 +1,4 @@
-"""Events that tell the watchers of a build what happens."""
+"""The events of a build, for its watchers."""
 
 import time
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""Plans what a build does next: a pure function of what is wanted and what exists.
+"""The plan of a build: the next actions, a pure function of the facts in the database.
 
-Nothing here remembers what was done before. An action changes what exists, the loop looks again,
-and the plan follows; so a crash at any moment costs the work in flight and nothing else.
+The plan does not remember earlier actions. An action changes the facts, the loop reads them again,
+and the next plan follows from them; so a crash at any moment costs only the work in flight.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a policy has under the build's measurement.
+    """The responses and rewards that a policy has under the build's measurement.
 
     Attributes:
         rewards: failed ones included.
@@ -51,11 +51,11 @@ class Measured:
 
 @dataclass(frozen=True)
 class Facts:
-    """What exists.
+    """The facts about a build that its plan depends on.
 
     Attributes:
         prepared: the traits' versions and the base model's policy are known.
-        base_policy: name of the base model's policy; empty when it is no candidate.
+        base_policy: name of the base model's policy; empty when it is not a candidate.
         trainings: in order of position.
         exploring: the strategy may want further trainings once these are evaluated.
         measured: by policy name.
@@ -79,7 +79,7 @@ class Facts:
         return tuple(dict.fromkeys(base + ready))
 
     def of(self, policy: str) -> Measured:
-        """What a policy has."""
+        """The responses and rewards that a policy has."""
         return self.measured.get(policy, Measured())
 
     def evaluated(self, policy: str) -> bool:
@@ -136,14 +136,14 @@ class Forgo:
 
 @dataclass(frozen=True)
 class Follow:
-    """Wait for a training to end, passing on its progress."""
+    """Pass on the progress of a training until it ends."""
 
     needs: ClassVar[tuple[str, ...]] = ("trainer",)
     position: int
 
     @property
     def lane(self) -> str:
-        """Trainings are followed side by side."""
+        """A lane of its own: trainings are followed at the same time."""
         return f"follow {self.position}"
 
 
@@ -176,7 +176,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Explore:
-    """Decide what the strategy wants trained next, or that nothing is."""
+    """Decide which trainings the strategy wants next, if any."""
 
     needs: ClassVar[tuple[str, ...]] = ()
     lane: ClassVar[str] = "select"
@@ -196,8 +196,8 @@ Action: TypeAlias = Prepare | Submit | Forgo | Follow | Sample | Score | Drop | 
 def next_actions(facts: Facts) -> tuple[Action, ...]:
     """Every action that can be done now, the most wanted first. Never empty.
 
-    Actions are idempotent and may be performed in any order, side by side; of those in one lane
-    only one at a time.
+    Actions are idempotent. They may be performed in any order and at the same time, but only one
+    at a time in each lane.
     """
     if not facts.prepared:
         return (Prepare(),)

@@ -1,4 +1,4 @@
-"""The builds that a server runs: started, resumed, cancelled, ended."""
+"""Starts, resumes, cancels and ends the builds of a server."""
 
 import asyncio
 import uuid
@@ -48,7 +48,7 @@ class Builds:
         self._start(operation, self._run(operation))
 
     async def cancel(self, operation: OperationRow) -> None:
-        """Has a build end as cancelled, and its trainings unless another build waits for them."""
+        """Ends a build as cancelled, with the trainings for which no other build waits."""
         self._start(operation, self._cancel(operation, self._tasks.get(operation.id)))
 
     async def stop(self) -> None:

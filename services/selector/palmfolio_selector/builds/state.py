@@ -1,4 +1,4 @@
-"""What exists for a build, as its plan and its actions need it."""
+"""The state of a build, read from the database for its plan and its actions."""
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -15,7 +15,7 @@ from palmfolio_selector.store.measurement import spec_of
 
 
 def read(session: Session, portfolio: str) -> Facts:
-    """What exists for a portfolio."""
+    """The facts that the plan of a portfolio's build depends on."""
     row = portfolios.get(session, portfolio)
     trainings = tuple(
         Training(row.position, row.initial, row.state, row.policy)
@@ -33,8 +33,8 @@ def read(session: Session, portfolio: str) -> Facts:
         trainings=trainings,
         exploring=not row.explored and _may_add_trainings(spec_of(row)),
         measured={
-            name: Measured(one.responses, one.rewards, max(one.failed.values()))
-            for name, one in progress.items()
+            name: Measured(done.responses, done.rewards, max(done.failed.values()))
+            for name, done in progress.items()
         },
         responses=measured_by.responses,
         traits=len(measured_by.traits),
@@ -48,9 +48,9 @@ def _may_add_trainings(spec: selector_pb2.PortfolioSpec) -> bool:
 
 def measurement_of(session: Session, portfolio: str) -> Measurement:
     """How the candidates of a prepared build are measured."""
-    found = measurement.find(session, portfolios.get(session, portfolio))
-    assert found is not None, "the plan prepares a build before anything else"
-    return found
+    measured_by = measurement.find(session, portfolios.get(session, portfolio))
+    assert measured_by is not None, "the plan prepares a build before its other actions"
+    return measured_by
 
 
 def values(session: Session, portfolio: str) -> Values:

@@ -1,1 +1,1 @@
-"""The selector's calls, by what they are about. `servicer.SelectorServicer` has them all."""
+"""The selector's calls, a module for each subject; `servicer.SelectorServicer` joins them."""

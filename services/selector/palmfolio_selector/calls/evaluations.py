@@ -29,7 +29,7 @@ class _Import:
     Attributes:
         versions: version by trait.
         rows: the number of rows.
-        prompts: in the order of their first row; the values mean nothing.
+        prompts: keys in the order of their first row; a dict, because a set has no order.
     """
 
     source: str = ""
@@ -142,23 +142,23 @@ def _checked_rows(
 def _problems(
     row: selector_pb2.ImportedEvaluation, traits: int, limits: SelectorLimits
 ) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    problems: list[tuple[str, str]] = []
     problem = names.POLICIES.problem(row.policy)
     if problem:
-        found.append(("policy", problem))
+        problems.append(("policy", problem))
     problem = text_problem(row.prompt, limits)
     if problem:
-        found.append(("prompt", problem))
+        problems.append(("prompt", problem))
     if not 0 <= row.sample < MAX_SAMPLES_PER_PROMPT:
-        found.append(("sample", f"{row.sample} is not 0 to {MAX_SAMPLES_PER_PROMPT - 1}"))
+        problems.append(("sample", f"{row.sample} is not 0 to {MAX_SAMPLES_PER_PROMPT - 1}"))
     if len(row.rewards) != traits:
-        found.append(("rewards", f"{len(row.rewards)} rewards for {traits} traits"))
-    found += [
+        problems.append(("rewards", f"{len(row.rewards)} rewards for {traits} traits"))
+    problems += [
         (f"rewards[{index}]", f"{reward} is not a number in [0, 1]; normalise it first")
         for index, reward in enumerate(row.rewards)
         if not 0 <= reward <= 1
     ]
-    return found
+    return problems
 
 
 def _message(listed: listing.Listed) -> selector_pb2.Evaluation:

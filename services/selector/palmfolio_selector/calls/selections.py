@@ -1,4 +1,4 @@
-"""Calls that select and certify from what is stored."""
+"""Calls that select from stored candidates and certify portfolios of them."""
 
 from dataclasses import dataclass
 
@@ -44,7 +44,7 @@ class SelectionCalls(CallGroup):
     async def SelectPortfolio(
         self, request: selector_pb2.SelectPortfolioRequest, context: Context
     ) -> selector_pb2.SelectPortfolioResponse:
-        """Selects from stored evaluations, and stores the portfolio when it is given an id."""
+        """Selects from stored candidates; stores the portfolio only when the request has an id."""
         self._state.check_ready()
         _check_target(request.epsilon, request.delta, request.max_size)
         level = _level(request.confidence_level)

@@ -122,27 +122,30 @@ def sampling_violations(sampling: trainer_pb2.SamplingConfig, field: str) -> Vio
 
 
 def _violations(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits, field: str) -> Violations:
-    found: Violations = []
+    """Every field of a spec that is wrong, with what is allowed."""
+    violations: Violations = []
     if not spec.base_model:
-        found.append((f"{field}.base_model", "is required: a base model of the trainer"))
-    found += _trait_violations(spec.traits, limits, f"{field}.traits")
+        violations.append((f"{field}.base_model", "is required: a base model of the trainer"))
+    violations += _trait_violations(spec.traits, limits, f"{field}.traits")
     for name in ("training_prompt_set", "evaluation_prompt_set"):
-        if not getattr(spec, name):
-            found.append((f"{field}.{name}", "is required: promptSets/ID"))
-        else:
-            names.PROMPT_SETS.parse(getattr(spec, name), f"{field}.{name}")
+        prompt_set = getattr(spec, name)
+        problem = (
+            names.PROMPT_SETS.problem(prompt_set) if prompt_set else "is required: promptSets/ID"
+        )
+        if problem:
+            violations.append((f"{field}.{name}", problem))
     for name, high, allowed in (("epsilon", 1.0, "[0, 1)"), ("delta", None, "[0, 1]")):
         value = getattr(spec, name)
         if not (0 <= value <= 1) or value == high:
-            found.append((f"{field}.{name}", f"{value} is not in {allowed}"))
+            violations.append((f"{field}.{name}", f"{value} is not in {allowed}"))
     if not 0 <= spec.alpha < 1:
-        found.append((f"{field}.alpha", f"{spec.alpha} is not in [0, 1)"))
+        violations.append((f"{field}.alpha", f"{spec.alpha} is not in [0, 1)"))
     for name in ("max_size", "max_trainings"):
         if getattr(spec, name) < 0:
-            found.append((f"{field}.{name}", f"{getattr(spec, name)} is not a number >= 0"))
-    found += _range_violations(spec.grpo, _GRPO_CHECKS, f"{field}.grpo")
-    found += sampling_violations(spec.sampling, f"{field}.sampling")
-    return found + _strategy_violations(spec, field)
+            violations.append((f"{field}.{name}", f"{getattr(spec, name)} is not a number >= 0"))
+    violations += _range_violations(spec.grpo, _GRPO_CHECKS, f"{field}.grpo")
+    violations += sampling_violations(spec.sampling, f"{field}.sampling")
+    return violations + _strategy_violations(spec, field)
 
 
 def _trait_violations(traits: Sequence[str], limits: SelectorLimits, field: str) -> Violations:
@@ -187,16 +190,16 @@ def _training_violations(
 ) -> Violations:
     if not trainings:
         return [(field, "is required: at least one training")]
-    found: Violations = []
+    violations: Violations = []
     for position, training in enumerate(trainings, start=1):
         path = f"{field}[{position - 1}]"
-        found += _range_violations(training.grpo, _GRPO_CHECKS, f"{path}.grpo")
+        violations += _range_violations(training.grpo, _GRPO_CHECKS, f"{path}.grpo")
         if not 0 <= training.initial_training < position:
             allowed = f"0 to {position - 1}: an earlier entry, counted from 1, or 0 for none"
-            found.append(
+            violations.append(
                 (f"{path}.initial_training", f"{training.initial_training} is not {allowed}")
             )
-    return found
+    return violations
 
 
 def _zero_violations(

@@ -1,4 +1,4 @@
-"""Which weights a strategy trains at, and what that guarantees beforehand."""
+"""The weights that a strategy trains at, and the guarantee that they give beforehand."""
 
 import math
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ def begin(
             f"{name} exists with another spec; use another id, or delete it first",
             errors_pb2.ERROR_REASON_RESOURCE_EXISTS,
         )
-    # Operations can be deleted; a new operation then finds what the deleted one made.
+    # The operation may have been deleted; a new one then returns the portfolio that is there.
     operation = session.get(OperationRow, row.operation) if row is not None else None
     if row is not None and operation is not None and row.state is not PortfolioState.FAILED:
         is_new = False

@@ -84,7 +84,7 @@ def rewards_by_prompt(session: Session, candidates: Candidates) -> FloatArray:
 def _of_portfolio(session: Session, identifier: str) -> Candidates:
     row = portfolios.get_ready(session, identifier)
     measured_by = measurement.find(session, row)
-    assert measured_by is not None, "what made the portfolio ready stored its measurement"
+    assert measured_by is not None, "the keys are stored before a portfolio is ready"
     spec = spec_of(row)
     chosen_from = portfolios.candidates(session, identifier)
     traits = tuple(spec.traits)

@@ -54,8 +54,8 @@ def ensure_sampling(session: Session, settings: Settings) -> int:
 
 def find_traits(session: Session, versions: Mapping[str, str]) -> dict[str, int] | None:
     """The key of each trait at its version, in the order given; None if one is not there."""
-    found = _trait_keys(session, versions)
-    return found if len(found) == len(versions) else None
+    keys = _trait_keys(session, versions)
+    return keys if len(keys) == len(versions) else None
 
 
 def ensure_traits(session: Session, versions: Mapping[str, str]) -> dict[str, int]:
@@ -84,7 +84,7 @@ def _trait_keys(session: Session, versions: Mapping[str, str]) -> dict[str, int]
 def add_responses(
     session: Session, policy: int, sampling: int, responses: Iterable[tuple[int, int, str]]
 ) -> None:
-    """Stores (prompt key, sample, text) of a policy; those that exist stay as they are."""
+    """Stores responses (prompt key, sample, text) of a policy; existing ones stay as they are."""
     insert_missing(
         session,
         ResponseRow,
@@ -103,7 +103,7 @@ def add_responses(
 
 
 def add_rewards(session: Session, policy: int, sampling: int, rewards: Iterable[Reward]) -> None:
-    """Stores rewards of a policy; those that exist stay as they are."""
+    """Stores rewards of a policy; existing ones stay as they are."""
     insert_missing(
         session,
         EvaluationRow,
@@ -191,8 +191,9 @@ def unsampled(
 ) -> list[list[tuple[int, str]]]:
     """The pieces of the prompt set in which a prompt lacks responses of a policy.
 
-    Pieces are cut after every `size` prompts, and are always whole: a response depends on its
-    prompt's place in the call, so what a crash cut short is sampled as it would have been.
+    Pieces are cut after every `size` prompts, and are always whole: a response depends on the
+    position of its prompt in the call, so a piece that a crash interrupted is sampled again as a
+    whole, and gives the responses that it would have given.
 
     Returns:
         (key, text) of each piece's prompts, in the set's order.
@@ -301,9 +302,9 @@ def answers(
         .order_by(prompts.c.first)
     )
     trait_of = {key: name for name, key in measurement.traits.items()}
-    found: dict[str, tuple[str, dict[str, float]]] = {}
+    answered: dict[str, tuple[str, dict[str, float]]] = {}
     for prompt, response, trait, reward, _ in session.execute(query):
-        _, rewards = found.setdefault(prompt, (response, {}))
+        _, rewards = answered.setdefault(prompt, (response, {}))
         if trait is not None and reward is not None:
             rewards[trait_of[trait]] = reward
-    return [(prompt, response, rewards) for prompt, (response, rewards) in found.items()]
+    return [(prompt, response, rewards) for prompt, (response, rewards) in answered.items()]

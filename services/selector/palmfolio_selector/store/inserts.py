@@ -37,11 +37,11 @@ def keys_by(
 ) -> dict[K, int]:
     """The key of each row whose `column` is among `wanted`."""
     values = list(dict.fromkeys(wanted))
-    found: dict[K, int] = {}
+    keys: dict[K, int] = {}
     for start in range(0, len(values), BATCH):
         query = select(column, key).where(column.in_(values[start : start + BATCH]))
-        found |= dict(session.execute(query).all())
-    return found
+        keys |= dict(session.execute(query).all())
+    return keys
 
 
 def ensure_keys(
@@ -59,9 +59,9 @@ def ensure_keys(
     Args:
         values: the columns of a new row, by the value of `column`.
     """
-    found = keys_by(session, column, key, values)
-    missing = {value: columns for value, columns in values.items() if value not in found}
+    keys = keys_by(session, column, key, values)
+    missing = {value: columns for value, columns in values.items() if value not in keys}
     if missing:
         insert_missing(session, row, list(missing.values()))
-        found |= keys_by(session, column, key, missing)
-    return found
+        keys |= keys_by(session, column, key, missing)
+    return keys

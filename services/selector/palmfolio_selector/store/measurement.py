@@ -20,7 +20,7 @@ def spec_of(row: PortfolioRow) -> selector_pb2.PortfolioSpec:
 def find(session: Session, row: PortfolioRow) -> Measurement | None:
     """How the portfolio's candidates are measured.
 
-    None until the versions of its traits are known, and nothing can have been measured.
+    None until the versions of its traits are known; before that, no candidate can be measured.
     """
     if row.trait_versions is None:
         return None

@@ -29,8 +29,8 @@ def remember(session: Session, policy: trainer_pb2.Policy) -> PolicyRow:
 
 def by_name(session: Session, names: Sequence[str]) -> Mapping[str, PolicyRow]:
     """The known policies among `names`."""
-    found: dict[str, PolicyRow] = {}
+    rows: dict[str, PolicyRow] = {}
     for start in range(0, len(names), BATCH):
         query = select(PolicyRow).where(PolicyRow.name.in_(names[start : start + BATCH]))
-        found |= {row.name: row for row in session.scalars(query)}
-    return found
+        rows |= {row.name: row for row in session.scalars(query)}
+    return rows

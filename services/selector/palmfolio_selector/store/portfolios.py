@@ -1,4 +1,4 @@
-"""Portfolios, the trainings they want and the candidates they chose from."""
+"""Portfolios, the trainings that they want and the candidates they were chosen from."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,7 @@ def add(session: Session, identifier: str, spec: selector_pb2.PortfolioSpec) -> 
 
 
 def restart(session: Session, row: PortfolioRow, operation: str) -> None:
-    """Sets a portfolio to be built by a new operation: every training is asked for again."""
+    """Has a portfolio built by a new operation, which submits every training again."""
     row.state = PortfolioState.BUILDING
     row.operation = operation
     row.error = None
@@ -157,7 +157,7 @@ def publish(
     result: selector_pb2.Portfolio,
     chosen_from: Sequence[tuple[str, bool, Mapping[str, float]]],
 ) -> None:
-    """Makes a portfolio ready, with what it chose from instead of earlier candidates.
+    """Makes a portfolio ready; its candidates take the place of those of an earlier build.
 
     Args:
         result: certificate, baselines and bounds.
@@ -185,7 +185,7 @@ def publish(
 
 
 def candidates(session: Session, portfolio: str) -> list[ChosenFrom]:
-    """What a portfolio chose from, members first."""
+    """The candidates that a portfolio was chosen from, members first."""
     query = (
         select(PolicyRow, CandidateRow.selected, CandidateRow.value)
         .join(CandidateRow, CandidateRow.policy == PolicyRow.key)

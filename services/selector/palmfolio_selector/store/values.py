@@ -1,4 +1,4 @@
-"""The values of policies: means of their rewards, and the rewards by prompt behind them."""
+"""The values of policies: the means of their rewards, and their rewards by prompt."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -58,8 +58,8 @@ def means(
 ) -> dict[str, dict[str, Mean]]:
     """The values of the policies that have all their rewards, by policy name and trait.
 
-    Changes nothing: means that `materialise` has not stored are computed. A trait that scored none
-    of a policy's responses is left out.
+    A read, which writes nothing: it computes the means that `materialise` has not stored. A trait
+    that scored none of a policy's responses is left out.
 
     Args:
         names: the policies wanted, at most a few thousand; None for every one.
@@ -71,11 +71,11 @@ def means(
         *session.execute(_missing_means(session, measurement, names, is_sqlite)).all(),
     ]
     policies = _names(session, {row[0] for row in rows})
-    found: dict[str, dict[str, Mean]] = {name: {} for name in names or ()}
+    values: dict[str, dict[str, Mean]] = {name: {} for name in names or ()}
     # In the order in which the policies were stored, whether a mean was stored or computed.
     for policy, trait, mean, count, failed in sorted(rows, key=itemgetter(0)):
-        found.setdefault(policies[policy], {})[trait_of[trait]] = Mean(mean, count, failed)
-    return found
+        values.setdefault(policies[policy], {})[trait_of[trait]] = Mean(mean, count, failed)
+    return values
 
 
 def materialise(
@@ -103,13 +103,13 @@ def materialise(
 def _names(session: Session, keys: Iterable[int]) -> dict[int, str]:
     """The names of policies by key."""
     wanted = sorted(keys)
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for start in range(0, len(wanted), BATCH):
         query = select(PolicyRow.key, PolicyRow.name).where(
             PolicyRow.key.in_(wanted[start : start + BATCH])
         )
-        found |= dict(session.execute(query).all())
-    return found
+        names |= dict(session.execute(query).all())
+    return names
 
 
 def _stored_means(

@@ -19,8 +19,8 @@ from palmfolio_selector.domain.values import Values
 from palmfolio_selector.store import portfolios
 from palmfolio_selector.store.tables import TrainingRow, TrainingState
 
-# Added to the seed of a training that is repeated from the base model: policies are addressed by
-# what determines them, so the trainer would answer the same training with the policy it has.
+# Added to the seed of a training that is repeated from the base model: with the same seed, the
+# trainer would answer with the policy that it has, because policies are addressed by their spec.
 _OTHER_SEED = 1_000_003
 
 
@@ -48,8 +48,8 @@ class TrainingResults:
     def regularised(self) -> bool:
         """Whether a training was held back by a KL penalty.
 
-        It then maximised w·v − β·KL: its policy may be far from the best at its weights, and what
-        it reached bounds nothing (docs/algorithms.md section 5).
+        It then maximised w·v − β·KL: its policy may be far from the best at its weights, and its
+        value bounds nothing (docs/algorithms.md section 5).
         """
         settings = (trainer_pb2.GrpoConfig.FromString(row.grpo) for row in self.rows)
         return any(grpo.kl_coefficient > 0.0 for grpo in settings)
@@ -90,7 +90,7 @@ def read(session: Session, context: BuildContext) -> TrainingResults | None:
     ready = [row for row in every if row.state is TrainingState.READY and row.policy in position]
     if not ready:
         return None
-    # Of trainings at the same weights the best one stands for all: a repetition repairs the first.
+    # Of trainings at the same weights only the best counts: a repetition repairs the first.
     best: dict[tuple[float, ...], TrainingRow] = {}
     for row in ready:
         key = tuple(_weights(row.weights, values.traits))
@@ -133,7 +133,7 @@ def _next(context: BuildContext, results: TrainingResults) -> tuple[list[Trainin
         return [], "there are too many traits and policies to say where training may gain most"
     known = f"the candidates are within {gap.value:.4g} of everything trainable"
     if results.regularised:
-        known = "with a KL penalty, nothing bounds what could be trained"
+        known = "with a KL penalty, there is no bound on what could be trained"
     if left <= 0:
         return [], f"{known}; the budget of trainings is spent"
     count = min(left, spec.strategy.adaptive.parallel or 1)

@@ -49,7 +49,7 @@ def _select(context: BuildContext, results: TrainingResults) -> SelectionResult:
     try:
         chosen = selection.select(values.V, target, context.server.config.selection_seconds)
     except TargetInfeasible as error:
-        kept = "what was trained and evaluated is kept: building under another id costs no training"
+        kept = "trainings and evaluations are kept: building under another id repeats none of them"
         raise BuildFailed(certificates.infeasible(error, spec.traits, kept).to_status()) from error
     members = chosen.members
     return SelectionResult(

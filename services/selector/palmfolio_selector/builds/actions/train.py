@@ -62,7 +62,7 @@ def unknown_base_model(name: str, known: list[str]) -> ServiceError:
 
 
 async def submit(context: BuildContext, position: int) -> None:
-    """Asks the trainer for a policy, which it may have already."""
+    """Submits a training; the trainer may have its policy already."""
     request = await context.read(_request, context, position)
     try:
         operation = await context.server.trainer.train(request)
@@ -103,7 +103,7 @@ def _request(
     if row.initial:
         initial = portfolios.training(session, context.portfolio, row.initial).policy
     return trainer_pb2.TrainPolicyRequest(
-        # A later build of the portfolio has another operation, so it trains again what failed.
+        # A later build of the portfolio has another operation, so it repeats failed trainings.
         request_id=f"{context.operation}-{position}",
         spec=trainer_pb2.PolicySpec(
             base_model=spec.base_model,
@@ -118,7 +118,7 @@ def _request(
 
 
 async def follow(context: BuildContext, position: int) -> None:
-    """Passes on a training's events until it is done, and notes how it ended."""
+    """Passes on the events of a training until it ends, and stores its result."""
     row = await context.read(portfolios.training, context.portfolio, position)
     trainer = context.server.trainer
     try:
@@ -130,7 +130,7 @@ async def follow(context: BuildContext, position: int) -> None:
         await fail(context, position, error.status)
         return
     if not operation.done:
-        # The trainer ended the stream early, as one that shuts down does.
+        # The trainer ended the stream before the training ended, as it does when it shuts down.
         raise DependencyDown("trainer", status_pb2.Status(message="ended the stream of events"))
     await _finish(context, position, operation)
 
@@ -181,7 +181,7 @@ def _store_trained(
 
 
 async def fail(context: BuildContext, position: int, status: status_pb2.Status) -> None:
-    """Notes that a training failed; the build goes on without it."""
+    """Stores that a training failed; the build goes on without it."""
     await context.commit(_store_failed, context, position, status)
 
 

@@ -31,7 +31,7 @@ class PolicyRow(Base):
 class SamplingRow(Base):
     """Settings that responses were sampled with, without the number of samples.
 
-    Of imported evaluations nothing is known but their source, which stands here instead.
+    Of imported evaluations only the source is known, which is stored here instead.
     """
 
     __tablename__ = "samplings"

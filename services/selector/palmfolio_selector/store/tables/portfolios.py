@@ -19,7 +19,7 @@ from palmfolio_selector.store.tables.schema import Base, Key
 
 
 class PortfolioState(enum.StrEnum):
-    """Where a portfolio is."""
+    """The state of a portfolio."""
 
     BUILDING = "building"
     READY = "ready"
@@ -27,7 +27,7 @@ class PortfolioState(enum.StrEnum):
 
 
 class PortfolioRow(Base):
-    """A portfolio and what was asked for."""
+    """A portfolio and its spec."""
 
     __tablename__ = "portfolios"
     __table_args__ = (Index("ix_portfolios_created", "created", "id"),)
@@ -50,13 +50,13 @@ class PortfolioRow(Base):
     explored: Mapped[bool] = mapped_column(default=False, server_default=false())
     """The strategy wants no further trainings."""
     result: Mapped[bytes | None] = mapped_column(LargeBinary)
-    """A serialised `Portfolio` that holds what selection found; None until ready."""
+    """A serialised `Portfolio` with certificate, baselines and bounds; None until ready."""
     error: Mapped[bytes | None] = mapped_column(LargeBinary)
     """A serialised `google.rpc.Status`; None unless failed."""
 
 
 class TrainingState(enum.StrEnum):
-    """Where a training that a build wants is."""
+    """The state of a training that a build wants."""
 
     WANTED = "wanted"
     RUNNING = "running"

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_selector.domain.spec import (
     canonical_spec,
     full_sampling,
@@ -25,7 +25,7 @@ from palmfolio_selector.store import builds, evaluations, portfolios, prompt_set
 from palmfolio_selector.store.tables import PromptRow, SamplingRow, TraitRow
 
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart"
-LIMITS = Limits()
+LIMITS = SelectorLimits()
 
 
 def prompts_of(name: str) -> list[str]:

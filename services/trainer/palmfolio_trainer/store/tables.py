@@ -47,7 +47,7 @@ class PolicyRow(Base):
 
     id: Mapped[str] = mapped_column(String(128), primary_key=True)
     """The address that it had when it was stored; it never changes, since others refer to it."""
-    address: Mapped[str | None] = mapped_column(String(128), unique=True)
+    address: Mapped[str | None] = mapped_column(String(128), index=True, unique=True)
     """The content address in today's form, by which a spec finds its policy. None for a policy
     that an older trainer stored, until a trainer that serves its base model starts."""
     base_model: Mapped[str] = mapped_column(String(200))

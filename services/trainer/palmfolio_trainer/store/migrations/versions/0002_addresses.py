@@ -17,18 +17,18 @@ _POLICIES = sa.table("policies", sa.column("id", sa.String), sa.column("spec", s
 
 def upgrade() -> None:
     """Adds the addresses, empty; the trainer fills them in when it knows its base models."""
-    with op.batch_alter_table("policies") as table:
-        table.add_column(sa.Column("address", sa.String(128)))
-        table.create_unique_constraint("uq_policies_address", ["address"])
+    # Not in Alembic's batch mode: it makes the table anew, which SQLite refuses while jobs refer to
+    # its policies.
+    op.add_column("policies", sa.Column("address", sa.String(128)))
+    op.create_index("ix_policies_address", "policies", ["address"], unique=True)
     _rewrite(_with_settings)
 
 
 def downgrade() -> None:
     """Drops the addresses."""
     _rewrite(_without_settings)
-    with op.batch_alter_table("policies") as table:
-        table.drop_constraint("uq_policies_address", type_="unique")
-        table.drop_column("address")
+    op.drop_index("ix_policies_address", "policies")
+    op.drop_column("policies", "address")
 
 
 def _rewrite(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -43,7 +43,8 @@ def _rewrite(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
 
 def _with_settings(spec: dict[str, Any]) -> dict[str, Any]:
     method = spec.pop("method")
-    return {**spec, "settings": {"method": method, **spec.pop(method)}}
+    settings = spec.pop(method)
+    return {**spec, "settings": {"method": method, **settings}}
 
 
 def _without_settings(spec: dict[str, Any]) -> dict[str, Any]:

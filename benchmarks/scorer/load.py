@@ -27,7 +27,7 @@ from typing import Any
 
 import yaml
 from load_clients import Expected, Tally, run_clients
-from load_places import seconds_until_admitted
+from load_release import seconds_until_admitted
 from throughput import wait_for
 from workload import mixed_length_texts, save_classifier
 

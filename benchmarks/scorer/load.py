@@ -9,7 +9,7 @@ a client fills the queue and goes away, by cancelling and by being killed: how l
 client is admitted.
 
 Ends with code 1 unless health answered within a second throughout, no reward was lost, doubled or
-wrong, overload was refused and all work was finished, and places were free within a second.
+wrong, overload was refused and all work was finished, and queue capacity was free within a second.
 """
 
 import argparse
@@ -41,7 +41,7 @@ QUEUE = 128
 SIGMOID = {"kind": "sigmoid"}
 _REPEATS = 5  # of what is measured after a client went away
 _HEALTH_SECONDS = 1.0
-_PLACES_SECONDS = 1.0
+_RELEASE_SECONDS = 1.0
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def measured(prompts: Path, clients: int, seconds: float, threads: int) -> dict[
             machine_load = os.getloadavg()  # so far: what else the machine does
             with probe(address, pid) as watched:
                 tally = asyncio.run(run_clients(address, table, clients, seconds))
-            places = {
+            release_seconds = {
                 way: [seconds_until_admitted(address, texts, way) for _ in range(_REPEATS)]
                 for way in ("cancel", "kill")
             }
@@ -134,7 +134,7 @@ def measured(prompts: Path, clients: int, seconds: float, threads: int) -> dict[
         **report(tally),
         "refused": refused,
         **watched,
-        "places": places,
+        "release_seconds": release_seconds,
         "machine_load": machine_load,
     }
 
@@ -154,7 +154,7 @@ def report(tally: Tally) -> dict[str, Any]:
 
 def failures(result: dict[str, Any]) -> list[str]:
     """What the run did not reach."""
-    worst = max(max(times) for times in result["places"].values())
+    worst = max(max(times) for times in result["release_seconds"].values())
     checks = {
         "a reward was lost or doubled": result["sent"] == result["answered"],
         "a reward was wrong": not result["wrong"],
@@ -162,14 +162,14 @@ def failures(result: dict[str, Any]) -> list[str]:
         "nothing was refused: there was no overload": result["refused"] > 0,
         "health was late": result["health_worst"] <= _HEALTH_SECONDS
         and not result["health_failed"],
-        "places were free too late": worst <= _PLACES_SECONDS,
+        "queue capacity was free too late": worst <= _RELEASE_SECONDS,
     }
     return [failure for failure, passed in checks.items() if not passed]
 
 
 def table_of(result: dict[str, Any], clients: int) -> str:
     """The result for people."""
-    places = {way: f"{max(times):.3f} s" for way, times in result["places"].items()}
+    released = {way: f"{max(times):.3f} s" for way, times in result["release_seconds"].items()}
     rows = {
         "clients": clients,
         "others' load on this machine": " ".join(f"{load:.1f}" for load in result["machine_load"]),
@@ -188,8 +188,8 @@ def table_of(result: dict[str, Any], clients: int) -> str:
         "memory at start / most / end": " / ".join(
             f"{result[name] / 2**20:.0f} MiB" for name in ("rss_start", "rss_most", "rss_end")
         ),
-        "places free after a cancel": places["cancel"],
-        "places free after a kill": places["kill"],
+        "capacity free after a cancel": released["cancel"],
+        "capacity free after a kill": released["kill"],
     }
     return "\n".join(f"{name:34} {value}" for name, value in rows.items())
 

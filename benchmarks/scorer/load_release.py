@@ -1,6 +1,6 @@
-"""How soon the places of a client that goes away are another's.
+"""How soon the queue capacity that a client held is free again once the client is gone.
 
-As a program, it is the client that is killed: it fills the queue and waits.
+Run as a program, this is the client that is killed: it fills the queue and waits.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _GIVE_UP = 120.0
 def seconds_until_admitted(address: str, texts: list[str], way: Literal["cancel", "kill"]) -> float:
     """Fills the queue with a client, ends it, and waits until another client's call goes through.
 
-    The other client asks for a trait that takes no time, so that only the places count.
+    The other client asks for a trait that takes no time, so that only the queue's capacity counts.
     """
     small = scorer_pb2.ScoreRequest(samples=[scorer_pb2.Sample(response="x")], traits=["length"])
     with grpc.insecure_channel(address) as channel:

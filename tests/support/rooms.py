@@ -65,7 +65,7 @@ def arrows_between_rooms(package: str) -> Arrows:
             parts = module.split(".")
             if parts[0] != package or len(parts) < 2:
                 continue
-            # What the package itself offers, such as `from palmfolio import Client`, is no room.
+            # What the package itself offers, such as `from palmfolio import Client`, is not a room.
             there = parts[1] if parts[1] in rooms else "__init__"
             if there != here:
                 found.setdefault((here, there), set()).add(str(path))

@@ -33,7 +33,7 @@ def run(
 
     Args:
         command: the program and its arguments.
-        environment: variables beside this process's own.
+        environment: variables in addition to this process's own.
         log: whether its output goes to pytest's captured output as it comes.
 
     Raises:
@@ -62,7 +62,7 @@ def run(
 def _builder() -> Mapping[str, str]:
     """Variables that have images built by BuildKit, which takes a third of the time, if it can be.
 
-    Newer clients need a plugin for it; where that is missing, an older one may stand beside them.
+    Newer clients need a plugin for it. Where that is missing, an older client may be installed.
     """
     buildkit = {"DOCKER_BUILDKIT": "1", "BUILDKIT_PROGRESS": "plain"}
     path = os.environ.get("PATH", os.defpath)

@@ -56,7 +56,7 @@ class PostgresServer:
         return self.url.replace("postgres:@", f"{user}:{password}@", 1)
 
     def require_passwords(self) -> None:
-        """Lets nobody in without a password any more, but the superuser."""
+        """Requires a password of everybody except the superuser."""
         rules = self._folder / "pg_hba.conf"
         rules.write_text("local all postgres trust\n" + _PASSWORD_RULES)
         self.execute("SELECT pg_reload_conf()")

@@ -51,27 +51,6 @@ def test_a_pattern_that_backtracks_without_end_fails_its_sample_in_time() -> Non
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("formula", ["automated_readability_index", "coleman_liau_index", "lix"])
-def test_readability(formula: str) -> None:
-    trait = _loaded("readability", formula=formula)
-    easy = "The cat sat on the mat. It was warm. The dog ran to it."
-    hard = (
-        "Notwithstanding considerable methodological heterogeneity, contemporary epidemiological "
-        "investigations unambiguously demonstrate statistically significant associations."
-    )
-    assert _reward(trait, easy) < _reward(trait, hard)
-    with pytest.raises(SampleError, match="no words"):
-        _reward(trait, "...")
-
-
-def test_flesch_needs_its_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
-    import nltk
-
-    monkeypatch.setattr(nltk.data, "path", [])
-    with pytest.raises(TraitLoadError, match="cmudict"):
-        _loaded("readability", formula="flesch_reading_ease")
-
-
 def test_profanity_is_counted() -> None:
     trait = _loaded("profanity", add=("blast",), allow=("hell",))
     assert _reward(trait, "What a lovely day") == 0

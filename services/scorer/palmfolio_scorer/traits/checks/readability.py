@@ -1,13 +1,16 @@
 """The check `readability`: how hard a response is to read."""
 
+import re
 from collections.abc import Callable
-from importlib.metadata import version
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
-from palmfolio_scorer.models.files import TraitLoadError
-from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample, SampleError
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
+from palmfolio_scorer.traits.checks.syllables import syllables
+
+MIN_WORDS = 5
+"""With fewer words the formulas give figures that say nothing: one long word is a hard text."""
 
 
 class ReadabilityOptions(CheckOptions):
@@ -20,12 +23,14 @@ class ReadabilityOptions(CheckOptions):
         "flesch_reading_ease",
         "flesch_kincaid_grade",
     ] = "automated_readability_index"
-    """The first three count characters and work for every installation. Flesch's formulas count
-    syllables, and need the CMU pronouncing dictionary (`python -m nltk.downloader cmudict`)."""
+    """The first three count characters and words, in any language that puts spaces between words;
+    Flesch's two count syllables too, in English."""
 
 
 class Readability(Check[ReadabilityOptions]):
-    """Raw reward: textstat's value. Higher is harder, except for `flesch_reading_ease`.
+    """Raw reward: the formula's figure. Higher is harder, except for `flesch_reading_ease`.
+
+    A response of fewer than `MIN_WORDS` words cannot be scored.
 
     Example:
         In the trait file:
@@ -37,36 +42,93 @@ class Readability(Check[ReadabilityOptions]):
     """
 
     name = "readability"
+    code_version: ClassVar[int] = 2
     options_type = ReadabilityOptions
-    _formula: Callable[[str], float]
-
-    def load(self, sources: ModelSources) -> None:
-        """Finds the formula, and its dictionary if it needs one."""
-        import textstat  # type: ignore[import-untyped]
-
-        if self.options.formula.startswith("flesch"):
-            _require_dictionary()
-        formula: Any = getattr(textstat, self.options.formula)
-        self._formula = formula
-
-    def provenance(self) -> dict[str, str]:
-        """The library's version: the formulas come with the library."""
-        return {"textstat": version("textstat")}
 
     def reward(self, sample: Sample) -> float:
-        """The formula's value."""
-        if not any(character.isalnum() for character in sample.response):
-            raise SampleError("has no words, so it has no readability", field="response")
-        return float(self._formula(sample.response))
+        """The formula's figure."""
+        words = find_words(sample.response)
+        if not words:
+            raise SampleError("has no words: it has no readability", field="response")
+        if len(words) < MIN_WORDS:
+            raise SampleError(
+                f"has {len(words)} words: a readability needs at least {MIN_WORDS}",
+                field="response",
+            )
+        return _FORMULAS[self.options.formula](Text(sample.response, words))
 
 
-def _require_dictionary() -> None:
-    import nltk  # type: ignore[import-untyped]
+@dataclass(frozen=True)
+class Text:
+    """What the formulas count in a text."""
 
-    try:
-        nltk.data.find("corpora/cmudict.zip")
-    except LookupError as error:
-        raise TraitLoadError(
-            "Flesch's formulas need the CMU pronouncing dictionary: "
-            "`python -m nltk.downloader cmudict`, or choose another formula"
-        ) from error
+    text: str
+    words: list[str]
+    """As `find_words` gives them."""
+
+    @property
+    def sentence_length(self) -> float:
+        """Words per sentence."""
+        return len(self.words) / count_sentences(self.text)
+
+    @property
+    def word_length(self) -> float:
+        """Letters and digits per word."""
+        return sum(map(len, self.words)) / len(self.words)
+
+    @property
+    def characters_per_chunk(self) -> float:
+        """Characters, punctuation included, per piece between white space."""
+        chunks = self.text.split()
+        return sum(map(len, chunks)) / len(chunks)
+
+    @property
+    def long_words(self) -> float:
+        """The share of words with more than six letters."""
+        return sum(len(word) > 6 for word in self.words) / len(self.words)
+
+    @property
+    def syllables_per_word(self) -> float:
+        """Syllables per word, by the rules of English."""
+        total = sum(syllables(word) for word in map(str.lower, self.words))
+        return total / len(self.words)
+
+
+_PUNCTUATION = re.compile(r"[^\w\s]")
+_ENDS = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n\s*\n|\n(?=\s*(?:[-*•#]|\d{1,3}[.)])\s)")
+
+
+def find_words(text: str) -> list[str]:
+    """The pieces between white space and dashes, without punctuation: `aren't` is `arent`.
+
+    **Example**
+
+    >>> find_words("We aren't here - yet!")
+    ['We', 'arent', 'here', 'yet']
+    """
+    return _PUNCTUATION.sub("", re.sub("[—–/]", " ", text)).split()
+
+
+def count_sentences(text: str) -> int:
+    """Sentences, at least 1: they end at `.`, `!` or `?` before white space, at a blank line and
+    before the next item of a list. As in textstat, a piece of one or two words is not one, so that
+    `Dr.` and `2.` do not count.
+    """
+    pieces = _ENDS.split(text)
+    return max(1, sum(len(find_words(piece)) > 2 for piece in pieces))
+
+
+# The formulas' constants are those of their authors, as in textstat.
+_FORMULAS: dict[str, Callable[[Text], float]] = {
+    "automated_readability_index": lambda text: (
+        4.71 * text.characters_per_chunk + 0.5 * text.sentence_length - 21.43
+    ),
+    "coleman_liau_index": lambda text: 5.8 * text.word_length - 29.6 / text.sentence_length - 15.8,
+    "lix": lambda text: text.sentence_length + 100 * text.long_words,
+    "flesch_reading_ease": lambda text: (
+        206.835 - 1.015 * text.sentence_length - 84.6 * text.syllables_per_word
+    ),
+    "flesch_kincaid_grade": lambda text: (
+        0.39 * text.sentence_length + 11.8 * text.syllables_per_word - 15.59
+    ),
+}

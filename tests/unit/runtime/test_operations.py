@@ -120,3 +120,21 @@ async def test_wait_returns_at_its_timeout_and_cancel_is_told(database):
     await servicer.DeleteOperation(operations_pb2.DeleteOperationRequest(name=name), None)
     with pytest.raises(ServiceError, match="does not exist"):
         await database.run(operations.get, name)
+
+
+@pytest.mark.parametrize("after", [-1, 2**31 - 2, 2**40, 2**63 - 1])
+async def test_event_numbers_have_64_bits(database, after):
+    operation = (await create(database)).id
+
+    def append(session):
+        session.get_one(operations.OperationRow, operation).last_event = 2**40
+        session.flush()
+        operations.append_event(session, operation, lambda number: event_of(number))
+
+    await database.run(append)
+    events, _ = await database.run(operations.events_after, operation, after)
+    assert [event.number for event in events] == ([2**40 + 1] if after <= 2**40 else [])
+
+
+def event_of(number):
+    return trainer_pb2.TrainingEvent(number=number)

@@ -165,3 +165,18 @@ async def test_every_key_column_has_64_bits_on_postgresql(postgres_url: str) -> 
         ]
         assert {name: types[name] for name in keys} == dict.fromkeys(keys, "BIGINT")
     database.close()
+
+
+async def test_numbers_of_events_have_64_bits_on_postgresql(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    await database.migrate("palmfolio_selector.store")
+    inspector = inspect(database.engine)
+    columns = [
+        ("operations", "last_event"),
+        ("operation_events", "number"),
+        ("trainings", "last_event"),
+    ]
+    for table, name in columns:
+        types = {column["name"]: str(column["type"]) for column in inspector.get_columns(table)}
+        assert types[name] == "BIGINT"
+    database.close()

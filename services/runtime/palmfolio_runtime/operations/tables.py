@@ -2,8 +2,21 @@
 
 import enum
 
-from sqlalchemy import Enum, Float, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import (
+    BigInteger,
+    Enum,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# The protocol's numbers of events have 64 bits, so a client may ask for events after any of them.
+# An INTEGER of SQLite has 64 bits already.
+EventNumber = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class Base(DeclarativeBase):
@@ -41,7 +54,7 @@ class OperationRow(Base):
     """A serialised `google.rpc.Status`; set when failed or cancelled."""
     created: Mapped[float] = mapped_column(Float(53))
     """Seconds since the epoch."""
-    last_event: Mapped[int] = mapped_column(default=0)
+    last_event: Mapped[int] = mapped_column(EventNumber, default=0)
     """The number of the newest event; 0 without one."""
 
 
@@ -53,7 +66,7 @@ class EventRow(Base):
     operation: Mapped[str] = mapped_column(
         ForeignKey("operations.id", ondelete="CASCADE"), primary_key=True
     )
-    number: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(EventNumber, primary_key=True, autoincrement=False)
     """1, 2, 3 … within the operation."""
     payload: Mapped[bytes] = mapped_column(LargeBinary)
     """The serialised event message."""

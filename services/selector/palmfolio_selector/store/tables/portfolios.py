@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from palmfolio_runtime.operations.tables import EventNumber
 from palmfolio_selector.store.tables.schema import Base, Key
 
 
@@ -86,7 +87,7 @@ class TrainingRow(Base):
     )
     operation: Mapped[str] = mapped_column(String(200), default="")
     """The trainer's `operations/{id}`; empty until asked."""
-    last_event: Mapped[int] = mapped_column(default=0)
+    last_event: Mapped[int] = mapped_column(EventNumber, default=0)
     """The number of the newest event of that operation that was passed on."""
     policy: Mapped[str] = mapped_column(String(200), default="")
     """`policies/{id}`; empty until ready."""

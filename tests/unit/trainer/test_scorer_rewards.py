@@ -39,6 +39,7 @@ class ScriptedScorer(scorer_pb2_grpc.ScorerServicer):
     def __init__(self) -> None:
         self.answers: list[scorer_pb2.ScoreResponse | grpc.StatusCode] = [GOOD]
         self.requests: list[scorer_pb2.ScoreRequest] = []
+        self.address = ""
 
     def Score(
         self, request: scorer_pb2.ScoreRequest, context: grpc.ServicerContext
@@ -55,10 +56,11 @@ class ScriptedScorer(scorer_pb2_grpc.ScorerServicer):
 @pytest.fixture
 def scorer() -> Iterator[ScriptedScorer]:
     """A scripted scorer on a real socket, at `scorer.address`."""
-    scripted = ScriptedScorer()
+    # The base class answers the calls that are not scripted; only its types say abstract.
+    scripted = ScriptedScorer()  # type: ignore[abstract]
     server = grpc.server(ThreadPoolExecutor(2))
     scorer_pb2_grpc.add_ScorerServicer_to_server(scripted, server)
-    scripted.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"  # type: ignore[attr-defined]
+    scripted.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield scripted
     server.stop(None)
@@ -75,7 +77,7 @@ def rewards(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> ScorerRewards:
     """Rewards from the scripted scorer."""
-    address = scorer.address  # type: ignore[attr-defined]
+    address = scorer.address
     return ScorerRewards(
         Endpoint(address=address), Limits(), VERSIONS, 10.0, patience, waits.append, should_stop
     )

@@ -10,6 +10,7 @@ from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec, parse
+from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
 
 BASE = BaseModel(name="tiny", revision="r1", path="models/tiny")
 TRAITS = {
@@ -147,7 +148,9 @@ def test_a_trait_of_weight_zero_takes_no_part() -> None:
 def test_the_protocol_shows_defaults_and_keeps_the_identity() -> None:
     request = parsed(message())
     shown = request.spec.to_proto()
-    assert shown.grpo.lora_rank == request.spec.settings.lora_rank > 0
+    settings = request.spec.settings
+    assert isinstance(settings, GrpoSettings)
+    assert shown.grpo.lora_rank == settings.lora_rank > 0
     assert not shown.prompts
     shown.prompts.extend(request.prompts)
     assert parsed(shown).address == request.address

@@ -115,7 +115,7 @@ def test_keeps_near_the_initial_policy_under_a_kl_term(base_path: Path, tmp_path
 
 @pytest.mark.parametrize("after", [0, 4, 9])
 def test_stops_when_told_to(base_path: Path, tmp_path: Path, after: int) -> None:
-    asked = []
+    asked: list[None] = []
 
     def should_stop() -> bool:
         asked.append(None)

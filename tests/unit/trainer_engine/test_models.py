@@ -46,4 +46,4 @@ def test_the_packaged_model_is_converted_once(tmp_path: Path) -> None:
     ids = tokenizer("The capital of France is", return_tensors="pt").input_ids
     with torch.no_grad():
         best = int(model(input_ids=ids).logits[0, -1].argmax())
-    assert tokenizer.decode([best]).strip() == "Paris"
+    assert str(tokenizer.decode([best])).strip() == "Paris"

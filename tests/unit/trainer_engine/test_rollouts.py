@@ -116,12 +116,13 @@ def test_the_base_is_unchanged_after_other_policies(base_path: Path, adapter: Pa
     ],
 )
 def test_arguments_out_of_range_are_named(base_path: Path, argument: str, value: float) -> None:
+    arguments: dict[str, Any] = {argument: value}
     with pytest.raises(ValueError, match=f"^{argument}: "):
-        flat(Sampler(base_path).sample({"base": None}, PROMPTS, **{argument: value}))
+        flat(Sampler(base_path).sample({"base": None}, PROMPTS, **arguments))
 
 
 def test_sampling_stops_when_told_to(base_path: Path) -> None:
-    asked = []
+    asked: list[None] = []
 
     def cancelled() -> bool:
         asked.append(None)

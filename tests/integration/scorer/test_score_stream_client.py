@@ -186,7 +186,7 @@ def test_poison_fails_in_its_place_and_alone(score: Score) -> None:
 
 
 def test_an_unknown_trait_is_an_error_of_the_stream(score: Score) -> None:
-    with pytest.raises(palmfolio.InvalidArgument, match=r"'humour' is no trait .* length"):
+    with pytest.raises(palmfolio.InvalidArgument, match=r"unknown trait 'humour'; known: length"):
         score(_shuffled(500), traits=["humour"])
 
 

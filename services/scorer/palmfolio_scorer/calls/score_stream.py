@@ -1,7 +1,7 @@
 """`ScoreStream`: many messages at work at the same time, as many as the window allows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from palmfolio_scorer.engine.admission import QueueFullError
@@ -15,7 +15,7 @@ async def pipelined(
     answer: Callable[[ScoreCall], Awaitable[Answer]],
     window: int,
     abandon: Callable[[ScoreCall], object] = lambda call: None,
-) -> AsyncIterator[Answer]:
+) -> AsyncGenerator[Answer, None]:
     """Answers calls as they come, in the order in which they finish.
 
     No further call is read while `window` samples are at work or unread by the client. So HTTP/2

@@ -1,5 +1,7 @@
 """Normalisations map raw rewards into [0, 1], monotonically, and say what they are."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,14 +21,14 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("config", EXAMPLES, ids=lambda config: config["kind"])
 @given(raw=st.lists(st.floats(allow_nan=False, width=32), min_size=2, max_size=20))
-def test_rising_and_bounded(config: dict, raw: list[float]) -> None:
+def test_rising_and_bounded(config: dict[str, Any], raw: list[float]) -> None:
     normalised = ADAPTER.validate_python(config).apply(np.sort(np.array(raw)))
     assert ((normalised >= 0) & (normalised <= 1)).all()
     assert (np.diff(normalised) >= 0).all()
 
 
 @pytest.mark.parametrize("config", EXAMPLES, ids=lambda config: config["kind"])
-def test_nan_stays_nan(config: dict) -> None:
+def test_nan_stays_nan(config: dict[str, Any]) -> None:
     assert np.isnan(ADAPTER.validate_python(config).apply(np.array([np.nan]))).all()
 
 
@@ -50,7 +52,7 @@ def test_values() -> None:
         {"kind": "zscore"},
     ],
 )
-def test_what_is_no_normalisation_is_refused(config: dict) -> None:
+def test_what_is_no_normalisation_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ADAPTER.validate_python(config)
 

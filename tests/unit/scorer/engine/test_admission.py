@@ -1,5 +1,7 @@
 """Admission keeps within its bounds and spreads those it refuses."""
 
+from contextlib import AbstractContextManager
+
 import pytest
 
 from palmfolio_scorer.engine.admission import Admission, QueueFullError
@@ -45,9 +47,9 @@ def test_refused_requests_are_sent_away_for_ever_longer_up_to_a_limit() -> None:
     assert waits[-1] > 20
 
 
-def _admitted(admission: Admission, samples: int, name: object = None) -> bool:
+def _admitted(admission: Admission, samples: int, key: object = None) -> bool:
     try:
-        with admission.admit(samples, 1, name):
+        with admission.admit(samples, 1, key):
             return True
     except QueueFullError:
         return False
@@ -98,7 +100,7 @@ def test_nobody_is_kept_from_a_place_by_clients_that_are_served_again_and_again(
     admission = Admission(8, 1000, clock=lambda: now[0])
     come_back = dict.fromkeys(range(20), 0.0)
     served = dict.fromkeys(come_back, 0)
-    at_work: list[tuple[int, object]] = []
+    at_work: list[tuple[int, AbstractContextManager[None]]] = []
     for _ in range(400):
         now[0] += 0.1
         if at_work:

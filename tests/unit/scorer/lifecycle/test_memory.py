@@ -1,6 +1,7 @@
 """Memory is reported and given back."""
 
 import gc
+from typing import Any
 
 import pytest
 import torch
@@ -10,10 +11,10 @@ from palmfolio_scorer.lifecycle.memory import device_memory, release_memory, res
 
 def test_resident_memory_rises_with_what_is_held_and_falls_when_it_is_given_back() -> None:
     before = resident_bytes()
-    held = [torch.ones(2**20) for _ in range(64)]  # 256 MiB
+    held: list[Any] = [torch.ones(2**20) for _ in range(64)]  # 256 MiB
     full = resident_bytes()
     assert full - before > 200 * 2**20
-    held.append(held)  # type: ignore[arg-type] - a cycle, as models are
+    held.append(held)  # a reference cycle, as in models
     gc.disable()
     try:
         del held

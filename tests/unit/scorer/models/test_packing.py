@@ -37,21 +37,27 @@ def test_attention_stays_within_each_sequence(
     query = torch.randn(1, 4, total, 8, generator=generator)
     key = torch.randn(1, key_heads, total, 8, generator=generator)
     value = torch.randn(1, key_heads, total, 8, generator=generator)
-    what = pack([Encoded([1] * n) for n in lengths], [[0]] * len(lengths), "cpu")
-    with packed(what):
+    sequences = pack([Encoded([1] * n) for n in lengths], [[0]] * len(lengths), "cpu")
+    with packed(sequences):
         found, weights = packed_attention(_Layer(), query, key, value, None, is_causal=causal)
     assert weights is None
     assert found.shape == (1, total, 4, 8)
-    for start, end in pairwise(what.bounds):
-        repeated = [x[:, :, start:end].repeat_interleave(4 // key_heads, 1) for x in (key, value)]
-        alone = scaled_dot_product_attention(query[:, :, start:end], *repeated, is_causal=causal)
+    for start, end in pairwise(sequences.bounds):
+        own_query, own_key, own_value = (x[:, :, start:end] for x in (query, key, value))
+        repeats = 4 // key_heads
+        alone = scaled_dot_product_attention(
+            own_query,
+            own_key.repeat_interleave(repeats, 1),
+            own_value.repeat_interleave(repeats, 1),
+            is_causal=causal,
+        )
         torch.testing.assert_close(found[:, start:end], alone.transpose(1, 2))
 
 
 def test_a_pack_ends_with_its_block_even_when_the_model_fails() -> None:
-    what = pack([Encoded([1, 2])], [[0]], "cpu")
-    with pytest.raises(ZeroDivisionError), packed(what):
-        assert current_pack() is what
+    sequences = pack([Encoded([1, 2])], [[0]], "cpu")
+    with pytest.raises(ZeroDivisionError), packed(sequences):
+        assert current_pack() is sequences
         _ = 1 / 0
     assert current_pack() is None
 
@@ -83,10 +89,8 @@ def test_attention_that_is_not_transformers_own_keeps_its_padding(
 def test_windowed_attention_keeps_its_padding_and_its_rewards(tmp_path: Path) -> None:
     torch.manual_seed(0)
     tokens = tokenizer(pair=False, pad=True)
-    config = MistralConfig(
-        **BODY, vocab_size=len(tokens), num_key_value_heads=2, sliding_window=4, num_labels=1
-    )
-    config.pad_token_id = 0
+    config = MistralConfig(**BODY, vocab_size=len(tokens), num_key_value_heads=2, sliding_window=4)
+    config.num_labels, config.pad_token_id = 1, 0
     model = MistralForSequenceClassification(config).eval()
     model.save_pretrained(tmp_path)
     tokens.save_pretrained(tmp_path)

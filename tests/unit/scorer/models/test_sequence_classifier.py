@@ -126,7 +126,7 @@ def _table(trait: SequenceClassifier, requests: list[list[Sample]], **settings: 
 def _scored(trait: SequenceClassifier, samples: list[Sample], **settings: int) -> np.ndarray:
     raw = _table(trait, [samples], **settings)
     assert np.isfinite(raw).all()
-    return raw  # type: ignore[no-any-return]
+    return raw
 
 
 def _compared(

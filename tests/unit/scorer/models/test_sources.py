@@ -216,7 +216,7 @@ def test_code_of_a_model_runs_where_its_trait_says_so_alone(
     config |= {"model_type": "its-own", "auto_map": AUTO}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "own.py").write_text(CODE.format(mark=str(mark)))
-    options = {"model": str(folder), "template": "{response}"}
+    options: dict[str, object] = {"model": str(folder), "template": "{response}"}
     if trusted:
         options["trust_remote_code"] = True
     # In a process of its own, and with its own place for the modules that Transformers copies.

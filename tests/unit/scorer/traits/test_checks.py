@@ -1,6 +1,7 @@
 """Checks of the verifier kind."""
 
 import time
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,6 @@ def test_language() -> None:
         ({"form": "json", "json_schema": {"type": 3}}, "not a JSON Schema"),
     ],
 )
-def test_wrong_formats_are_refused(options: dict, message: str) -> None:
+def test_wrong_formats_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(TraitConfigError, match=message):
         make_trait("verifier", {"check": "format"} | options)

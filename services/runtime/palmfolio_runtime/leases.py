@@ -17,7 +17,7 @@ from typing import IO, Any, TypeVar
 from sqlalchemy import ColumnElement, Float, String, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
-from palmfolio_runtime.files import write_text
+from palmfolio_runtime.volumes import write_text
 
 
 class LeaseColumns:

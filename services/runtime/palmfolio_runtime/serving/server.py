@@ -14,11 +14,11 @@ from grpc_health.v1._async import HealthServicer
 from palmfolio_runtime.clients.channels import server_options
 from palmfolio_runtime.config import ServerConfig, TlsConfig
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_runtime.files import write_text
 from palmfolio_runtime.logs import configure, get_logger
 from palmfolio_runtime.serving import reflection
 from palmfolio_runtime.serving.interceptors import CallInterceptor
 from palmfolio_runtime.serving.metrics import READY, MetricsServer
+from palmfolio_runtime.volumes import write_text
 
 log = get_logger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from palmfolio_runtime.files import write_text
+from palmfolio_runtime.volumes import write_text
 from palmfolio_scorer.calibration.normalisation import Normalisation
 
 _REMEMBERED_REQUESTS = 1000

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec  # type: ignore[import-untyped]
 
 from palmfolio_runtime.digest import canonical_json, file_digest
-from palmfolio_runtime.files import write_text
+from palmfolio_runtime.volumes import write_text
 
 MANIFEST = "manifest.json"
 # Nothing that can carry code is ever stored or loaded: no pickles, no scripts.

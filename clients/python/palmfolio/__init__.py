@@ -5,7 +5,7 @@
     client = palmfolio.Client("palmfolio-quickstart/endpoints.json")
     route = client.selector.route("quickstart", {"brevity": 2, "warmth": 1})
 
-Names are imported when they are first used: the services need `palmfolio.v1` alone, and the command
+A name is imported when it is first used: the services need only `palmfolio.v1`, and the command
 line prints its help without loading gRPC.
 """
 

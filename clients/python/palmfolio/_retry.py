@@ -1,4 +1,4 @@
-"""When to try again: pure decisions that the sync and the asyncio transport share."""
+"""Decides when to repeat a failed call, for the sync and the asyncio transport alike."""
 
 import math
 import random
@@ -34,8 +34,8 @@ class Deadline:
 def pause_before_retry(error: ServiceError, deadline: Deadline) -> float | None:
     """Seconds to wait before the same call again; None to give up.
 
-    Only overload with a `RetryInfo` is tried again here, for as long as the deadline allows.
-    UNAVAILABLE is retried below, by gRPC itself.
+    Only overload with a `RetryInfo` is retried here, for as long as the deadline allows. gRPC
+    itself retries UNAVAILABLE, as the channel's service configuration says.
     """
     if not isinstance(error, ResourceExhausted) or error.retry_after is None:
         return None
@@ -45,14 +45,17 @@ def pause_before_retry(error: ServiceError, deadline: Deadline) -> float | None:
 
 
 def _jittered(seconds: float) -> float:
-    """Clients that were turned away together must not come back together."""
+    """The seconds, and up to a quarter more at random.
+
+    A service refuses many clients at once; without this, all of them would come back at once.
+    """
     return seconds * (1 + _JITTER * random.random())
 
 
 class Patience:
-    """How long to put up with a service that is away while work goes on elsewhere.
+    """Decides how long to retry while a service is away and its work goes on.
 
-    A long operation outlives restarts of its service. Every sign of life starts the patience anew.
+    A long operation outlives restarts of its service. Every answer starts the time anew.
 
     Args:
         seconds: how long the service may be away.
@@ -86,5 +89,6 @@ class Patience:
 def _connection_was_lost(error: ServiceError) -> bool:
     if isinstance(error, Unavailable | DeadlineExceeded):
         return True
-    # A server that stops cancels its streams without a reason; ours to cancel has none to catch.
+    # A server that stops cancels its streams without a reason. An operation that somebody cancelled
+    # has a reason, and must not be retried.
     return isinstance(error, Cancelled) and not error.reason

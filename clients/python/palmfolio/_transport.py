@@ -22,7 +22,7 @@ Answer = TypeVar("Answer")
 
 
 class Transport(ABC):
-    """What both transports know: where the services are, and what every call carries."""
+    """The part that both transports share: addresses, stubs, metadata and deadlines."""
 
     def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
         self._connection = connection
@@ -61,11 +61,11 @@ class Transport(ABC):
         return (*metadata, ("authorization", f"Bearer {token}")) if token else metadata
 
     def error(self, error: grpc.RpcError, call: Call[Any]) -> errors.ServiceError:
-        """What a failed call means."""
+        """The SDK's error for a failed call."""
         return errors.from_rpc(error, call.service, self._connection.address(call.service))
 
     def where(self, call: Call[Any]) -> str:
-        """The service that a call goes to, for people."""
+        """The service that a call goes to, for messages."""
         return f"the {call.service} at {self._connection.address(call.service)}"
 
     def open(self, call: Call[Any], deadline: Deadline, *requests: Any) -> Any:
@@ -144,8 +144,10 @@ class SyncTransport(Transport):
             time.sleep(pause)
 
     def client_stream(self, call: Call[Answer], timeout: float | None = None) -> Answer:
-        """Many requests, one answer. The requests are read on another thread, and only once:
-        overload is not tried again. What reading them raises is raised here.
+        """Many requests, one answer.
+
+        The requests are read on another thread, and only once, so that overload cannot be retried.
+        An exception of reading them is raised here.
         """
         deadline, metadata = self.deadline(call, timeout), self._metadata(call)
         outgoing = _Outgoing(call.request)
@@ -153,7 +155,7 @@ class SyncTransport(Transport):
             method = self._method(call)
             return call.read(method(outgoing, timeout=deadline.remaining(), metadata=metadata))
         except grpc.RpcError as raw:
-            # gRPC tells of a failed iterator as a cancelled call.
+            # When the iterator of requests fails, gRPC reports a cancelled call, without cause.
             raise (outgoing.error or self.error(raw, call)) from None
 
     def _add_stubs(self, service: ServiceName, of_operations: bool) -> Any:
@@ -225,8 +227,9 @@ class AsyncTransport(Transport):
             await asyncio.sleep(pause)
 
     async def client_stream(self, call: Call[Answer], timeout: float | None = None) -> Answer:
-        """Many requests, one answer. The requests are read only once: overload is not tried
-        again.
+        """Many requests, one answer.
+
+        The requests are read only once, so that overload cannot be retried.
         """
         deadline, metadata = self.deadline(call, timeout), self._metadata(call)
         running = self._method(call)(timeout=deadline.remaining(), metadata=metadata)
@@ -259,6 +262,6 @@ async def _written(running: Any, message: Any) -> bool:
     try:
         await running.write(message)
     except grpc.RpcError:
-        # The server ended the call. Why, only the call's own status says.
+        # The server ended the call. Only the call's status has the reason, and `await` raises it.
         return False
     return True

@@ -15,7 +15,7 @@ import yaml
 from palmfolio.cli.local.processes import ServiceDied, Stack, run_until_signalled, supervised
 from palmfolio.errors import PalmfolioError, Unavailable
 
-# Stands where a service would: says where it listens, then lives as its configuration tells.
+# Takes the place of a service: writes its address, then does what its configuration says.
 _PROGRAM = """
 import os, signal, sys, time, yaml
 config = yaml.safe_load(open(sys.argv[1]))

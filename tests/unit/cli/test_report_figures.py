@@ -1,4 +1,4 @@
-"""The report's trade-off curve, and what it tells of the gap's confidence."""
+"""The report's trade-off curve, and its words about the gap's confidence."""
 
 import dataclasses
 import re

@@ -1,4 +1,4 @@
-"""`palmfolio status`: every service's own words, also when one does not answer."""
+"""`palmfolio status`: every service is shown, also one that does not answer."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def test_models_and_memory_are_shown(peer: Peer, command: Command, endpoints: st
     for shown in ("scorer", "1.2", "minilm", "warmth", "3 MiB", "7 MiB"):
         assert shown in outcome.out
     found = command("status", "--endpoints", endpoints, "--json").json
-    assert [one["loaded_models"][0]["parameter_bytes"] for one in found] == [3 << 20] * 3
+    assert [info["loaded_models"][0]["parameter_bytes"] for info in found] == [3 << 20] * 3
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
@@ -59,5 +59,5 @@ def test_a_service_that_does_not_answer_hides_no_other(
     path.write_text(json.dumps(addresses | {"trainer": "127.0.0.1:1"}))
     outcome = command("status", "--endpoints", str(path), "--json")
     assert outcome.code == 1
-    assert [one["readiness"]["ready"] for one in outcome.json] == [True, False, True]
+    assert [info["readiness"]["ready"] for info in outcome.json] == [True, False, True]
     assert outcome.json[1]["readiness"]["reasons"]

@@ -88,14 +88,14 @@ def test_large_samples_are_read_a_few_at_a_time() -> None:
     assert all(message.ByteSize() < 2 * 2**20 for message in messages)
 
 
-def test_a_sample_alone_is_sent_at_once_and_later_ones_wait_for_company() -> None:
+def test_a_single_sample_is_sent_at_once_and_later_samples_wait_for_more() -> None:
     window = ScoreWindow(TRAITS, LIMITS, 2048)
     window.add(Sample("p", "a"))
-    (alone,) = window.messages()
+    (single,) = window.messages()
     window.add(Sample("p", "b"))
     window.add(Sample("p", "c"))
     assert list(window.messages()) == []
-    window.take_in(_answer(list(alone.items)))
+    window.take_in(_answer(list(single.items)))
     (together,) = window.messages()
     assert len(together.items) == 2
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_sent_fails_in_its_place(response: str, message: str) -> 
     )
 
 
-def test_what_is_no_sample_ends_the_input_after_those_before() -> None:
+def test_an_object_of_another_class_ends_the_input_after_those_before() -> None:
     window = ScoreWindow(TRAITS, LIMITS, 8)
     window.add(Sample("p", "a"))
     window.add("text")  # type: ignore[arg-type]

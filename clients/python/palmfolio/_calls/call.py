@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class Numbered(Protocol):
-    """An event whose number tells a later watch where to go on."""
+    """An event with a number, after which a later watch can continue."""
 
     @property
     def number(self) -> int:
@@ -98,7 +98,7 @@ def unchanged(message: Any) -> Any:
 
 
 def nothing(_message: Any) -> None:
-    """Reads an answer that tells nothing."""
+    """Reads an answer without content."""
 
 
 def reader(cls: type[Answer]) -> Callable[[Any], Answer]:

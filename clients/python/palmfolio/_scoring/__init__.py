@@ -1,5 +1,5 @@
 """Scoring any number of samples over one `ScoreStream`: pipelined, in order, retried.
 
-`window` holds what is between the caller's samples and their rewards, `session` decides what to do
-next; both are plain data and no more. `threads` and `tasks` carry it out for the two clients.
+`window` holds the samples that were read and have no reward yet, `session` decides the next step;
+neither of them does any input or output. `threads` and `tasks` do it for the two clients.
 """

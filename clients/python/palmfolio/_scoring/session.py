@@ -1,4 +1,4 @@
-"""What happens to a stream of samples, and what to do about it: without threads or tasks."""
+"""The events of a stream of samples and the reactions to them, without threads or tasks."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -42,7 +42,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class StreamEnded:
-    """The stream of that number ended: well, or nobody knows how, when `error` is None."""
+    """The stream of that number ended; `error` is None when it ended well, or nothing is known."""
 
     stream: int
     error: grpc.RpcError | None
@@ -55,10 +55,10 @@ class Session:
     """One `score_stream`: its window, its deadline and its patience with the server.
 
     Args:
-        transport: what the calls go over.
-        info: what the server says of itself.
-        served: the traits that it serves.
-        wanted: names of traits to score; none means all.
+        transport: carries the calls.
+        info: the server's limits.
+        served: the traits that the server scores.
+        wanted: names of traits to score; empty means all.
         size: samples held at most.
         deadline: for everything.
 
@@ -79,12 +79,13 @@ class Session:
             raise errors.ConfigurationError(f"window must be at least 1, not {size}")
         known = {trait.name: trait for trait in served}
         names = [name.removeprefix("traits/") for name in wanted] or list(known)
-        # Named, so that a server that restarts midway scores the same. Unknown ones it refuses.
+        # The traits are sent by name, so that a server that restarts with other traits still scores
+        # the same. A name that the server does not know is for the server to refuse.
         traits = [known.get(name, types.Trait(name)) for name in names]
         self.window = ScoreWindow(traits, info.limits, size)
         self.deadline = deadline
         self._transport = transport
-        # How long the server may be away, or silent with work before it.
+        # How long the server may be away, or silent while it has samples to score.
         self._silence = transport.timeouts.score
         self._patience = Patience(math.inf if self._silence is None else self._silence)
         self.call: Call[Any] = scorer.score_stream()
@@ -99,7 +100,7 @@ class Session:
         return self.stream
 
     def seconds_to_wait(self) -> float | None:
-        """How long to wait for the next event; None without end."""
+        """Seconds to wait for the next event; None waits without a limit."""
         remaining = self.deadline.remaining()
         if not self.window.waiting or self._silence is None:
             return remaining
@@ -116,7 +117,7 @@ class Session:
         )
 
     def handle(self, event: Event) -> float:
-        """Takes in an event; returns the seconds to pause before a new stream, mostly 0.
+        """Handles an event; returns the seconds to pause before a new stream, mostly 0.
 
         Raises:
             ServiceError: the stream failed for good.

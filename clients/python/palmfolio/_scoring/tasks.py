@@ -1,4 +1,4 @@
-"""A `score_stream` for asyncio: `threads`, with tasks in place of threads."""
+"""A `score_stream` for asyncio: the same as `threads`, with tasks in place of threads."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
@@ -14,8 +14,8 @@ from palmfolio._transport import AsyncTransport
 Samples = Iterable[types.Sample] | AsyncIterable[types.Sample]
 _Events = asyncio.Queue[Event]
 
-# What gRPC puts in place of a stream's status when a message was being written as it came
-# (https://github.com/grpc/grpc/issues/36066).
+# When a stream's status arrives while a message is being written, gRPC loses the status and reports
+# this instead (https://github.com/grpc/grpc/issues/36066).
 _STATUS_LOST = "Internal error from Core"
 
 
@@ -121,7 +121,7 @@ class _Stream:
                 await self._call.write(message)
             await self._call.done_writing()
         except (grpc.RpcError, asyncio.InvalidStateError):
-            pass  # the stream has ended; why, the reader hears
+            pass  # the stream has ended; the reading task gets the reason
 
     async def _receive(self) -> None:
         try:

@@ -1,4 +1,7 @@
-"""A `score_stream` for threads: the caller's own decides, two others read samples and answers."""
+"""A `score_stream` for threads.
+
+The caller's thread decides the next step; two more threads read samples and answers.
+"""
 
 import queue
 import threading
@@ -53,7 +56,7 @@ def _next(events: _Events, session: Session) -> Event:
 
 
 def _pause(seconds: float) -> None:
-    if seconds:  # even a pause of 0 hands the interpreter to another thread
+    if seconds:  # even `sleep(0)` would hand the interpreter to another thread, once per sample
         time.sleep(seconds)
 
 
@@ -65,7 +68,7 @@ class _Reader:
         self._events = events
         self._allowed = threading.Semaphore(0)
         self._stopped = False
-        # A daemon, because whoever produces the samples may block for ever.
+        # A daemon: the caller's iterable may block for ever, which must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name="score_stream input", daemon=True)
 
     def start(self) -> None:

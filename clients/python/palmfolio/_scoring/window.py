@@ -1,4 +1,4 @@
-"""The samples that were read and whose rewards were not yet taken."""
+"""The samples that were read and whose rewards the caller has not taken yet."""
 
 import math
 import re
@@ -11,17 +11,18 @@ from typing import Any
 from palmfolio import _codec, errors, types
 from palmfolio.v1 import scorer_pb2
 
-# A message is answered whole: it holds what the server scores in this time, within these bounds.
+# The server answers a message as a whole. So a message holds about as many samples as the server
+# scores in this time: more would delay the first answer, fewer would cost more per sample.
 _MESSAGE_SECONDS = 0.1
 _FEWEST_SAMPLES, _MOST_SAMPLES = 16, 512
 _BYTES_PER_MESSAGE = 2**20
 _LARGEST_MESSAGE = 16 * 2**20
-# What a message takes beside its samples: the traits, ids and lengths.
+# Bytes of a message in addition to its samples: the traits, ids and lengths.
 _ENVELOPE_BYTES = 16 * 1024
 _SAMPLES_READ_AT_ONCE = 512
 _MOST_BYTES_HELD = 16 * 2**20
 
-# How the server names a field of one sample among those of its message.
+# The server names a field with the sample's position in its message, which the caller cannot know.
 _POSITION = re.compile(r"samples\[\d+\]\.")
 
 
@@ -37,7 +38,7 @@ class _Slot:
 
 
 class _Pace:
-    """How many samples a message should hold, by how fast they are answered."""
+    """The number of samples that a message should hold, from the rate of the answers."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -58,7 +59,7 @@ class ScoreWindow:
     """A bounded number of samples in order, each unsent, sent or answered.
 
     Args:
-        traits: what every sample is scored on, in order.
+        traits: the traits to score every sample on, in order.
         limits: the server's, from `GetServerInfo`.
         size: samples held at most.
         clock: the time, in seconds.
@@ -78,7 +79,8 @@ class ScoreWindow:
         largest = min(limits.get("max_message_bytes", _LARGEST_MESSAGE), _LARGEST_MESSAGE)
         self._max_bytes = max(1, largest - _ENVELOPE_BYTES)
         self._bytes_per_message = min(_BYTES_PER_MESSAGE, self._max_bytes)
-        # Small messages find a place in a small queue, and keep a small window moving.
+        # With messages of at most an eighth of the server's queue, several fit into it. With at
+        # most a quarter of the window, some are answered while others are still being scored.
         queue = limits.get("max_queued_samples", _LARGEST_MESSAGE)
         bounds = (_MOST_SAMPLES, limits.get("max_samples", 1), queue // 8, size // 4)
         self._most_samples = max(1, min(bounds))
@@ -111,7 +113,7 @@ class ScoreWindow:
         return self._ended and not self._unsent
 
     def allow(self) -> int:
-        """How many more samples may be read than were allowed before."""
+        """The number of samples that may be read in addition to those allowed before."""
         if self._held_bytes >= _MOST_BYTES_HELD:
             return 0
         room = min(_SAMPLES_READ_AT_ONCE, self._size - len(self._held)) - self._allowed
@@ -119,7 +121,7 @@ class ScoreWindow:
         return max(0, room)
 
     def add(self, sample: types.Sample) -> None:
-        """Takes in the next sample. What is no sample ends the input with an error."""
+        """Adds the next sample. An object of another class ends the input with an error."""
         self._allowed -= 1
         if self._ended:
             return
@@ -138,16 +140,17 @@ class ScoreWindow:
             self._unsent.append(slot)
 
     def end(self, error: Exception | None) -> None:
-        """No sample follows; `error` is what reading them raised. The first call counts."""
+        """No sample follows; `error` comes from reading them. Only the first call counts."""
         if not self._ended:
             self._ended, self._input_error = True, error
 
     def messages(self) -> Iterator[scorer_pb2.ScoreStreamRequest]:
-        """What to send now.
+        """The messages to send now.
 
-        A message that is not full waits for company while others are at work, and no longer. On a
-        new stream the first message is alone until it is answered: a server that refuses the stream
-        says why, and what is sent meanwhile can hide it.
+        A message that is not full waits for more samples as long as the server has others to score.
+        On a new stream the first message is sent by itself and the rest after its answer: a server
+        that refuses the stream gives its reason in the status, which gRPC can lose while further
+        messages are being written.
         """
         while self._unsent and not (self._stream_is_new and self._sent):
             most = min(self._most_samples, self._pace.samples)
@@ -164,7 +167,7 @@ class ScoreWindow:
             yield message
 
     def take_in(self, answer: scorer_pb2.ScoreStreamResponse) -> None:
-        """Takes in an answer; what was answered before is left as it was."""
+        """Records an answer; samples that were answered before keep their first answer."""
         rewards = _codec.decode(types.Rewards, answer.rewards)
         rows = zip(answer.ids, rewards.raw, rewards.normalised, rewards.statuses, strict=True)
         if rewards.trait_versions != self._versions:  # otherwise all results share one tuple
@@ -173,12 +176,12 @@ class ScoreWindow:
             slot = self._sent.pop(name, None)
             if slot is None:
                 continue
-            self._settle(slot, raw, normalised, _alone(status))
+            self._settle(slot, raw, normalised, _without_position(status))
         self._stream_is_new = False
         self._pace.count(len(answer.ids))
 
     def send_again(self) -> None:
-        """The stream broke: what it did not answer is sent again, on another one."""
+        """After a broken stream: samples without an answer go to the front of the queue again."""
         self._stream_is_new = True
         again = sorted(self._sent.values(), key=lambda slot: slot.position)
         self._unsent.extendleft(reversed(again))
@@ -188,7 +191,7 @@ class ScoreWindow:
         """The next sample in order; None while it has no result.
 
         Raises:
-            Exception: what reading the samples raised, after all before it.
+            Exception: the error of reading the samples, after the results of those before it.
         """
         if self._held and self._held[0].result is not None:
             slot = self._held.popleft()
@@ -200,7 +203,7 @@ class ScoreWindow:
 
     @property
     def finished(self) -> bool:
-        """Whether every sample was taken, and none follows."""
+        """Whether the caller has taken every result, and no sample follows."""
         return self._ended and not self._held
 
     def _next_message(self, most: int) -> list[_Slot]:
@@ -214,7 +217,7 @@ class ScoreWindow:
         return slots
 
     def _encode(self, slot: _Slot) -> str:
-        """Writes the item; returns why it cannot be sent, or nothing."""
+        """Writes the item; returns the reason why it cannot be sent, or an empty text."""
         _codec.encode(slot.sample, slot.item.sample)
         slot.size = slot.item.ByteSize()
         if slot.size > self._max_bytes:
@@ -222,7 +225,7 @@ class ScoreWindow:
         return ""
 
     def _unsendable(self, sample: types.Sample) -> str:
-        """Why the server could not score a sample, as the server says it; or nothing."""
+        """Why the server would refuse a sample, in the server's words; or an empty text."""
         if not isinstance(sample, types.Sample):
             raise errors.ConfigurationError(
                 f"samples[{self._read - 1}] is a {type(sample).__name__}; "
@@ -231,7 +234,7 @@ class ScoreWindow:
         for field in ("prompt", "response", "reference"):
             text = getattr(sample, field)
             if not isinstance(text, str):
-                continue  # encoding names it
+                continue  # `_encode` fails on it, with a message that names the field
             if len(text) > self._max_characters:
                 allowed = f"at most {self._max_characters} are allowed"
                 return f"{field}: has {len(text)} characters; {allowed}"
@@ -253,7 +256,7 @@ class ScoreWindow:
         self.answered += 1
 
 
-def _alone(status: types.SampleStatus) -> types.SampleStatus:
+def _without_position(status: types.SampleStatus) -> types.SampleStatus:
     """The status without the sample's position in its message."""
     failure = status.failure
     if failure is None:

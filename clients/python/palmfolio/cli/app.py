@@ -24,7 +24,7 @@ from palmfolio.errors import ConfigurationError, InvalidArgument, PalmfolioError
 
 FAILED, BAD_USAGE, INTERRUPTED = 1, 2, 130
 
-# What Typer raises for bad usage; its public name differs between versions.
+# The exception that Typer raises for bad usage; its public name differs between versions.
 _UsageError: Any = typer.BadParameter.__base__
 
 app = typer.Typer(
@@ -54,7 +54,7 @@ app.add_typer(operations.app, name="operations")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command and returns its exit code; errors are explained, never traced."""
+    """Runs one command and returns its exit code; errors are one paragraph, without a traceback."""
     try:
         code = app(list(arguments), prog_name="palmfolio", standalone_mode=False)
     except _UsageError as error:
@@ -72,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
         _explain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has all it wants.
+        # The reader of a pipe, such as `head`, has stopped reading. That is not an error.
         sys.stderr.close()
         return 0
     except OSError as error:

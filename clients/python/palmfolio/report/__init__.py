@@ -1,4 +1,4 @@
-"""A portfolio as one self-contained HTML page: no network, no numpy, light and dark."""
+"""A portfolio as one self-contained HTML page, made without numpy; it needs no network."""
 
 from palmfolio.report.model import Answer, Report, User, summary
 from palmfolio.report.page import render

@@ -1,4 +1,4 @@
-"""How sure the gap is, as its values are means over finitely many prompts."""
+"""The confidence of the gap: its values are means over finitely many prompts."""
 
 from palmfolio.types import ConfidenceBound
 
@@ -14,7 +14,7 @@ def level(bound: ConfidenceBound) -> str:
 
 
 def method(bound: ConfidenceBound) -> str:
-    """How the bound was made, in words."""
+    """The method of the bound, in words."""
     return _METHODS.get(bound.method, bound.method)
 
 
@@ -24,17 +24,17 @@ def says_something(bound: ConfidenceBound) -> bool:
 
 
 def explanation(bound: ConfidenceBound) -> str:
-    """What the bound means and what it does not, in sentences."""
+    """The meaning of the bound and its limits, in sentences."""
     share = level(bound)
-    told = (
+    explained = (
         f"The gap is exact for the means over these {bound.prompts} prompts; other prompts would "
         "give other means. "
     )
     if says_something(bound):
-        told += f"The upper bound holds at {share} confidence over the draw of the prompts"
-        # Multipliers imitate the draw of the prompts only asymptotically.
+        explained += f"The upper bound holds at {share} confidence over the draw of the prompts"
+        # The bootstrap imitates the draw of the prompts well only when prompts are many.
         approximate = bound.method == "max_t"
-        told += ", approximately when prompts are few. " if approximate else ". "
+        explained += ", approximately when prompts are few. " if approximate else ". "
     else:
-        told += f"So few prompts bound the true gap by nothing useful at {share} confidence. "
-    return told + "Four times as many prompts about halve its distance from the measured gap."
+        explained += f"So few prompts give no useful bound on the true gap at {share} confidence. "
+    return explained + "Four times as many prompts about halve its distance from the measured gap."

@@ -17,7 +17,7 @@ from palmfolio.types import (
     Weights,
 )
 
-# A gap that is this small is rounding.
+# Differences up to this size come from rounding, and are shown as no gap.
 _NOTHING = 1e-6
 
 
@@ -134,7 +134,7 @@ def letter(index: int) -> str:
 
 
 def short(name: str) -> str:
-    """A resource name's id, cut to what tells ids apart."""
+    """The first characters of a resource name's id, enough to distinguish ids."""
     return name.rsplit("/", 1)[-1][:12]
 
 

@@ -1,4 +1,4 @@
-"""The last part of the page: what the figures rest on, and where the time went."""
+"""The last part of the page: the grounds of the figures, and the time of each stage."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from palmfolio.report.model import Report, short
 
 
 def section(report: Report) -> str:
-    """The target, the certificate in full, what failed, and where the time went."""
+    """The target, the complete certificate, failed trainings, and the time of each stage."""
     spec, certificate = report.portfolio.spec, report.certificate
     facts = [
         ("Target", f"ε = {spec.epsilon:g}, δ = {spec.delta:g}"),
@@ -23,7 +23,7 @@ def section(report: Report) -> str:
         (f"Failed training: {text.weights(failed.weights, report.traits)}", _why(failed.error))
         for failed in report.portfolio.failed_trainings
     ]
-    told = "".join(f"<p class=note>{text.escape(note)}</p>" for note in _notes(report))
+    notes = "".join(f"<p class=note>{text.escape(note)}</p>" for note in _notes(report))
     rows = "".join(
         f"<dt>{name}</dt><dd>{value if name.startswith('Failed') else text.escape(value)}</dd>"
         for name, value in facts
@@ -32,12 +32,12 @@ def section(report: Report) -> str:
         f"<section class='card made'><div><h2>The certificate</h2><p class=note>With U(w) the best "
         f"candidate's and L(w) the best member's weighted value, the additive gap is the largest "
         f"(1−ε)·U(w) − L(w). Both are piecewise linear, so checking the corners is exact: no user "
-        f"is sampled.</p>{told}<dl>{rows}</dl></div>{_times(report.seconds)}</section>"
+        f"is sampled.</p>{notes}<dl>{rows}</dl></div>{_times(report.seconds)}</section>"
     )
 
 
 def _notes(report: Report) -> list[str]:
-    """What the bounds mean, those that there are."""
+    """The meaning of the bounds that the portfolio has."""
     bound, outer = report.portfolio.confidence, report.portfolio.trainable
     notes = [] if bound is None else [confidence.explanation(bound)]
     return notes if outer is None else [*notes, trainable.explanation(outer)]

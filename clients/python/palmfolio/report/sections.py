@@ -10,7 +10,7 @@ from palmfolio.types import Candidate
 
 
 def header(report: Report, name: str) -> str:
-    """What was built, and from what."""
+    """The title: the portfolio's name, its base model and its traits."""
     model = report.portfolio.spec.base_model
     base = f"Base model <b>{text.escape(model)}</b> · traits" if model else "Traits"
     when = report.portfolio.create_time
@@ -26,17 +26,17 @@ def header(report: Report, name: str) -> str:
 def _sentence(report: Report) -> str:
     traits = text.listed([text.escape(trait) for trait in report.traits])
     members = text.counted(len(report.members), "policy serves", "policies serve")
-    how = f"to within {text.number(report.certificate.gap)} of"
+    quality = f"to within {text.number(report.certificate.gap)} of"
     if report.worst_weights is None:
-        how = "as well as"
+        quality = "as well as"
     return (
-        f"{members[0].upper()}{members[1:]} every weighting of {traits} {how} the best of "
+        f"{members[0].upper()}{members[1:]} every weighting of {traits} {quality} the best of "
         f"{text.counted(len(report.candidates), 'candidate', 'candidates')}."
     )
 
 
 def headline(report: Report) -> str:
-    """The figures to remember, and the gaps side by side."""
+    """The main figures, and the gaps side by side."""
     certificate, baselines = report.certificate, report.baselines
     cards = [
         ("Members", str(len(report.members)), f"of {len(report.candidates)} candidates"),
@@ -127,7 +127,7 @@ def triangles(report: Report, policies: str, gaps: str, levels: list[float], mea
     """Both maps side by side, with their legends and the read-out under the pointer."""
     served = figure(
         "Who is served by which policy",
-        "Every point is a user; a corner wants its trait alone.",
+        "Every point is a user; a corner is a user who wants only its trait.",
         policies + legend(report),
     )
     lost = figure(
@@ -153,7 +153,7 @@ def _losses(report: Report, mean: float) -> str:
 
 
 def legend(report: Report, *, marks: bool = True) -> str:
-    """Members by colour and, with `marks`, what the drawn marks mean."""
+    """Members by colour and, with `marks`, the meaning of the drawn marks."""
     members = "".join(
         f'<li><i class=swatch style="background:{colours.member(index)}">'
         f"{report.label(member.policy)}</i>{_origin(report, member)}</li>"
@@ -180,7 +180,7 @@ def _origin(report: Report, candidate: Candidate) -> str:
 
 
 def _are_trained(report: Report) -> bool:
-    """False for imported policies: nobody knows what they were trained for."""
+    """False for imported policies, whose training weights are unknown."""
     return any(candidate.weights is not None for candidate in report.candidates)
 
 
@@ -192,7 +192,7 @@ def _scale(levels: list[float]) -> str:
         f'<i style="background:{colours.band(index, count)}"></i>' for index in range(count)
     )
     digits = 3 if levels[-1] < 0.1 else 2
-    # Every second number where there are many, so that they do not touch.
+    # Every second number when there are many, so that they do not overlap.
     every = 2 if count > 6 else 1
     ticks = "".join(
         f'<span style="left:{100 * index / count:.2f}%">{text.number(level, digits)}</span>'
@@ -212,7 +212,7 @@ def policies(report: Report) -> str:
     rows = "".join(_row(report, candidate, best) for candidate in report.candidates)
     are_trained = _are_trained(report)
     unseen = " on prompts that were not trained on" if are_trained else ""
-    change = "; beside it the change against the base model" if report.base_model else ""
+    change = "; below it the change against the base model" if report.base_model else ""
     origin = "<th>Trained for</th>" if are_trained else ""
     return (
         f"<section class=card><h2>Policies</h2><p class=note>Mean normalised reward{unseen}, 0 to 1"
@@ -256,7 +256,7 @@ def _cell(report: Report, candidate: Candidate, trait: str, best: float) -> str:
 
 
 def users(report: Report) -> str:
-    """The users side by side: their policies, and what they were answered."""
+    """The users side by side: their policies and their answers."""
     if not report.users:
         return ""
     heads = "".join(_user(report, user) for user in report.users)

@@ -1,4 +1,4 @@
-"""Numbers and names as readers see them; everything returned is safe in HTML."""
+"""Formats numbers and names for readers; everything returned is safe in HTML."""
 
 import html
 import math
@@ -8,7 +8,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def escape(text: str) -> str:
-    """Text that cannot be taken for markup."""
+    """The text with the characters escaped that HTML would take for markup."""
     return html.escape(text, quote=True)
 
 
@@ -34,7 +34,7 @@ def percent(share: float) -> str:
 
 
 def weights(values: Mapping[str, float], traits: Sequence[str]) -> str:
-    """Weights by trait, those that round to nothing left out."""
+    """Weights by trait, without those that round to 0."""
     parts = [
         f"{escape(trait)}\N{NO-BREAK SPACE}{percent(values.get(trait, 0.0))}"
         for trait in traits
@@ -44,7 +44,7 @@ def weights(values: Mapping[str, float], traits: Sequence[str]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them."""
+    """Seconds in the unit that suits them."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

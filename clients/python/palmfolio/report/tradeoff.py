@@ -17,15 +17,15 @@ _LEAST, _MOST = 8, 64
 
 
 def largest_size(portfolio: Portfolio) -> int:
-    """The size to ask a curve up to: past the portfolio's own, as far as services allow."""
+    """The largest size of the curve: past the portfolio's own, as far as the selector allows."""
     return min(_MOST, max(_LEAST, len(portfolio.members) + 2))
 
 
 def target(report: Report) -> float | None:
-    """The delta that the gap was to meet.
+    """The delta that the gap had to meet; None when there is nothing to draw.
 
-    None without a target, and at an epsilon above 0: that delta bounds another gap than the one
-    that is drawn.
+    That is so without a target, and at an epsilon above 0: the delta then bounds the gap at that
+    epsilon, and the drawing shows the gap at epsilon 0.
     """
     spec = report.portfolio.spec
     return spec.delta if spec.delta > 0 and spec.epsilon == 0 else None
@@ -49,7 +49,7 @@ def chart(report: Report) -> str:
 
 
 class _Frame:
-    """From (size, gap) to places on the page."""
+    """Converts (size, gap) to positions on the page."""
 
     def __init__(self, report: Report) -> None:
         self.target = wanted = target(report)

@@ -1,4 +1,4 @@
-"""Users to show a portfolio with."""
+"""Typical users, to show a portfolio with."""
 
 from collections.abc import Sequence
 

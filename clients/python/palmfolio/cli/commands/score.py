@@ -93,7 +93,7 @@ def _lines(
 def _scored(
     client: "Client", lines: "Iterable[Line]", traits: list[str], timeout: float | None
 ) -> "Iterator[tuple[int, ScoredSample]]":
-    """Scored samples with the numbers of their lines, which come back in the same order."""
+    """Scored samples with their line numbers. Results come in the order of the samples."""
     numbers: deque[int] = deque()
 
     def samples() -> "Iterator[Sample]":

@@ -38,7 +38,7 @@ def list_traits(endpoints: options.Endpoints = None, as_json: options.Json = Fal
 
 @app.command()
 def explain(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
-    """Say what a trait is, and everything that its version is made of."""
+    """Show a trait's declaration, and everything that its version is made of."""
     with options.client(endpoints) as client:
         found = _trait(client, name)
     from palmfolio.cli.render.traits import explanation
@@ -76,8 +76,8 @@ def calibrate(
 ) -> None:
     """Fit a trait's normalisation to a sample: the trait gets a new version.
 
-    Raw rewards stay as they are. Evaluations of the version before are kept, and never mixed with
-    those of the new one.
+    Raw rewards stay as they are. Evaluations of the previous version are kept, and never mixed with
+    those of the new version.
     """
     from palmfolio.cli.files.samples import count_samples, read_samples
 

@@ -1,1 +1,1 @@
-"""The files that commands read and write."""
+"""Readers and writers of the files that commands take and make."""

@@ -1,4 +1,4 @@
-"""What a calibration changes: a trait's version, and where its samples' rewards lie."""
+"""A trait before and after a calibration: its version, and the quantiles of its rewards."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ class Quantile:
     level: float
     raw: float | None
     before: float | None
-    """Normalised as before."""
+    """Normalised as before the calibration."""
     after: float | None
-    """Normalised as after; None as well where nothing was stored."""
+    """Normalised as after the calibration; None also when nothing was stored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def read_table(path: Path) -> Table:
     """Reads evaluations to select from.
 
     The columns are `policy`, optionally `prompt` and `sample`, and the traits. With a `prompt`
-    column every policy needs the same prompts. Several responses to one prompt are told apart by a
+    column every policy needs the same prompts. Several responses to one prompt are numbered in a
     `sample` column, and averaged.
 
     Raises:

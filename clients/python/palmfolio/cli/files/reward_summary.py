@@ -1,4 +1,4 @@
-"""What a file of rewards comes to: counts, means, and what went wrong."""
+"""A summary of many rewards: counts, means and errors."""
 
 import math
 import time
@@ -53,11 +53,11 @@ class Summary:
 
     @property
     def changed_traits(self) -> list[str]:
-        """Traits whose version changed midway: rewards before and after do not compare."""
+        """Traits whose version changed during the run: rewards before and after do not compare."""
         return [name for name, total in self._traits.items() if len(total.versions) > 1]
 
     def as_plain(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The summary as plain data, for `--json`."""
         seconds = self._clock() - self._start
         return {
             "samples": self.samples,

@@ -1,4 +1,4 @@
-"""Rewards into a file, written aside and given its name when it is complete."""
+"""Writes rewards to a file, under another name until it is complete."""
 
 import json
 import math
@@ -30,8 +30,8 @@ class RewardsFile:
     JSON lines hold `line`, the sample's texts, `normalised`, `raw` and `versions` by trait (null
     where a trait failed), and `error`. Parquet has the same as flat columns: `normalised.TRAIT` …
 
-    Without an error the file appears at the end, complete. With one, what there is stays in
-    `NAME.partial` beside it.
+    The file appears at the end, when it is complete. After an error, the rows so far stay in
+    `NAME.partial` in the same folder.
 
     Args:
         path: ends in `.jsonl` or `.parquet`.
@@ -53,7 +53,7 @@ class RewardsFile:
         return self
 
     def write(self, line: int, scored: ScoredSample) -> None:
-        """Appends one sample's row; `line` is where it stood in its own file."""
+        """Appends one sample's row; `line` is its line in the input file."""
         self._file.write(line, scored)
         self.rows += 1
 
@@ -113,7 +113,7 @@ class _JsonLines:
             del row["reference"]
         try:
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        except UnicodeEncodeError:  # a lone surrogate: it has no UTF-8, but an escape
+        except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form, only an escape
             self._file.write(json.dumps(row) + "\n")
 
     def close(self) -> None:
@@ -129,7 +129,7 @@ class _Parquet:
     def write(self, line: int, scored: ScoredSample) -> None:
         row: dict[str, Any] = {"line": line}
         for name in _TEXTS:
-            # Arrow takes nothing that has no UTF-8.
+            # A lone surrogate has no UTF-8 form, and Arrow refuses it.
             row[name] = getattr(scored.sample, name).encode("utf-8", "replace").decode("utf-8")
         for kind, values in (("normalised", scored.normalised), ("raw", scored.raw)):
             row |= {f"{kind}.{t}": _number(v) for t, v in zip(scored.traits, values, strict=True)}
@@ -150,7 +150,7 @@ class _Parquet:
         import pyarrow.parquet
 
         if self._writer is None:
-            # A column of nulls alone would get no type.
+            # Types are given: Arrow could not infer the type of a column that has only nulls.
             schema = pyarrow.schema(
                 (name, _arrow_type(pyarrow, name)) for name in (self._rows or [{"line": 0}])[0]
             )

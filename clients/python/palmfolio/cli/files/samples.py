@@ -21,7 +21,7 @@ class Line:
 
 
 def read_samples(path: Path) -> Iterator[Line]:
-    """The samples of a file, one line in memory at a time; empty lines are passed over.
+    """The samples of a file, with one line in memory at a time; empty lines are skipped.
 
     Raises:
         ConfigurationError: a line is wrong; it and the field are named.
@@ -34,10 +34,10 @@ def read_samples(path: Path) -> Iterator[Line]:
 
 
 def count_samples(path: Path) -> int:
-    """Reads a file through, so that what is wrong with it is known before work begins.
+    """Counts the samples of a file, and checks all of them before any work begins.
 
     Raises:
-        ConfigurationError: a line is wrong, or there is no sample.
+        ConfigurationError: a line is wrong, or the file has no samples.
         OSError: the file cannot be read.
     """
     count = sum(1 for _ in read_samples(path))

@@ -1,7 +1,7 @@
-"""The three services as child processes: start, watch, stop.
+"""Runs the three services as child processes: starts, watches and stops them.
 
 Files in the folder of a `Stack`:
-    endpoints.json            addresses, while the services run
+    endpoints.json            addresses; exists while the services run
     logs/SERVICE.log          each run appended
     state/SERVICE.yaml        the configuration that the service was started with
 """
@@ -35,7 +35,8 @@ _DEPENDENCIES: dict[ServiceName, tuple[ServiceName, ...]] = {
     "trainer": ("scorer",),
     "selector": ("scorer", "trainer"),
 }
-# Linux sends the service SIGTERM if this process ends without a word; the setting survives exec.
+# PR_SET_PDEATHSIG: the kernel sends SIGTERM to the child if this process dies, even by SIGKILL.
+# The setting survives exec, so a small program sets it and then becomes the service.
 _TIED_TO_PARENT = (
     "import ctypes, os, signal, sys; "
     "ctypes.CDLL(None).prctl(1, signal.SIGTERM); os.execv(sys.argv[1], sys.argv[1:])"
@@ -43,7 +44,7 @@ _TIED_TO_PARENT = (
 
 
 class ServiceDied(PalmfolioError):
-    """A service's process ended although nobody told it to.
+    """A service's process ended by itself.
 
     Attributes:
         service: its name.
@@ -52,12 +53,12 @@ class ServiceDied(PalmfolioError):
     """
 
     def __init__(self, service: str, status: int, log: Path) -> None:
-        how = f"with exit status {status}"
+        cause = f"with exit status {status}"
         if status < 0:
-            how = f"killed by {signal.Signals(-status).name}"
+            cause = f"killed by {signal.Signals(-status).name}"
         last = _last_lines(log)
         super().__init__(
-            f"the {service} died, {how}. Its log is {log}"
+            f"the {service} died, {cause}. Its log is {log}"
             + (f" and ends with:\n{last}" if last else " and is empty.")
             + "\nRun the same command again: it goes on from the work already done."
         )
@@ -78,9 +79,10 @@ class Stack:
 
     Args:
         folder: where logs, configurations and `endpoints.json` go.
-        configs: the services' configurations. Addresses are added: each service listens on a free
-            loopback port unless told otherwise, and learns where those are that it needs.
-        command: what runs a service, given its name and its configuration file.
+        configs: the services' configurations. Addresses are added to them: each service listens on
+            a free loopback port unless its configuration has an address, and gets the addresses of
+            the services that it calls.
+        command: returns the command that runs a service, from its name and configuration file.
         grace: seconds that services have to stop before they are killed.
     """
 
@@ -101,7 +103,7 @@ class Stack:
 
     @property
     def endpoints_file(self) -> Path:
-        """The connection file; there while the services run."""
+        """The connection file; it exists while the services run."""
         return self._folder / "endpoints.json"
 
     def log(self, service: str) -> Path:
@@ -123,10 +125,10 @@ class Stack:
         """Starts the services one after the other, and returns when all listen.
 
         Args:
-            started: told the name and address of each service that listens.
+            started: called with the name and address of each service once it listens.
 
         Raises:
-            ServiceDied: one ended before it listened.
+            ServiceDied: a service ended before it listened.
             ConfigurationError: a service is not installed.
         """
         for name in SERVICES:
@@ -172,7 +174,7 @@ class Stack:
         self._running.clear()
 
     def kill(self) -> None:
-        """Kills the services and what they left behind, at once."""
+        """Kills the services and their children at once."""
         for running in self._running:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(running.process.pid, signal.SIGKILL)
@@ -199,8 +201,8 @@ class Stack:
 
     @staticmethod
     async def _execute(command: list[str], output: IO[bytes]) -> asyncio.subprocess.Process:
-        # A session of its own: Ctrl-C reaches the services through `stop` alone, and `kill`
-        # reaches their children.
+        # A session of its own for each service: Ctrl-C in the terminal reaches only this process,
+        # which stops the services in order; and `kill` reaches a service's children as well.
         return await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.DEVNULL,
@@ -219,7 +221,7 @@ class Stack:
 
 
 def service_command(name: ServiceName, config: Path) -> list[str]:
-    """What runs a service of this installation.
+    """The command that runs a service of this installation.
 
     Raises:
         ConfigurationError: it is not installed.
@@ -232,7 +234,7 @@ def check_installed(services: Iterable[str]) -> None:
     """Checks that the services' packages are there.
 
     Raises:
-        ConfigurationError: naming what to install.
+        ConfigurationError: a package is missing; the message says what to install.
     """
     missing = [name for name in services if not importlib.util.find_spec(f"palmfolio_{name}")]
     if missing:
@@ -247,15 +249,16 @@ async def supervised(stack: Stack, work: Coroutine[Any, Any, Result]) -> Result:
     """Does the work for as long as the services live.
 
     Raises:
-        ServiceDied: a service ended; the work is cancelled, and what failed in it for that reason
-            is not reported.
+        ServiceDied: a service ended. The work is cancelled, and its own errors, which the death
+            caused, are not reported.
     """
     working = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(stack.watch())
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
         if working.done() and not working.cancelled() and working.exception() is not None:
-            # A call that fails because its service died fails a moment before the death is seen.
+            # When a service dies, calls to it fail a moment before its exit is seen. Waiting for
+            # the exit gives the cause instead of "unavailable".
             await asyncio.wait({watching}, timeout=_BLAME_SECONDS)
         if watching.done():
             watching.result()
@@ -267,7 +270,7 @@ async def supervised(stack: Stack, work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def run_until_signalled(stack: Stack, work: Callable[[], Coroutine[Any, Any, None]]) -> int | None:
-    """Runs the work on a new event loop; SIGINT and SIGTERM end it in order.
+    """Runs the work on a new event loop; SIGINT and SIGTERM end it properly.
 
     The first signal cancels the work, so that its contexts stop the services; a second one kills
     the services.
@@ -301,7 +304,7 @@ def run_until_signalled(stack: Stack, work: Callable[[], Coroutine[Any, Any, Non
 
 
 def _read_address(path: Path) -> str:
-    """What the server wrote; empty as long as it does not listen."""
+    """The address that the server wrote; empty until it listens."""
     return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
 

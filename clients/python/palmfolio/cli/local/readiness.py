@@ -17,7 +17,7 @@ async def wait_until_ready(
 
     Args:
         addresses: `host:port` by service.
-        tell: told (service, news): why a service is not ready yet, then `ready`.
+        tell: called with a service and its news: why it is not ready yet, then `ready`.
     """
     async with AsyncClient(addresses) as client:
         services = {

@@ -1,1 +1,1 @@
-"""What people and machines see in a terminal: tables, progress, JSON."""
+"""Output in a terminal: tables and progress for people, JSON for machines."""

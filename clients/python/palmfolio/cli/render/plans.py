@@ -12,20 +12,22 @@ from palmfolio.report.model import short
 
 
 def plan(found: types.Plan) -> Table:
-    """What a build would train and could guarantee."""
+    """The trainings of a planned build, and its guarantee."""
     grid = _grid()
     grid.add_row("trainings", f"{found.trainings:,} (allowed: {found.trainings_allowed:,})")
     grid.add_row("made already", f"{found.trainings_reused:,}")
     grid.add_row("responses", f"{found.responses:,} at most")
     guarantee = found.guarantee
-    promised = "none beforehand; the build reports what it reached"
+    promised = "none beforehand; the build reports the gap that it reached"
     if guarantee is not None:
         promised = f"epsilon {guarantee.epsilon:.4f}, delta {guarantee.delta:.4f}"
         # Rewards lie in [0, 1], so every gap is at most 1.
         if guarantee.prompt_error < 1.0:
             promised += f", and {guarantee.prompt_error:.4f} more for finitely many prompts"
         else:
-            promised += " for the prompts that are measured; too few to say more of others"
+            promised += (
+                " for the measured prompts; too few prompts to guarantee anything for others"
+            )
     grid.add_row("guarantee", promised)
     for number, weights in enumerate(found.weights[:10], 1):
         grid.add_row(f"training {number}", weights_text(weights))
@@ -35,7 +37,7 @@ def plan(found: types.Plan) -> Table:
 
 
 def certification(found: types.Certification) -> Table:
-    """The gaps of given members."""
+    """The gaps of a certified portfolio."""
     certificate, bound = found.certificate, found.confidence
     grid = _grid()
     grid.add_row("additive gap", f"{certificate.additive:.6f}  at epsilon {certificate.epsilon:g}")
@@ -69,7 +71,7 @@ def tradeoff(points: Iterable[types.TradeoffPoint]) -> Table:
 
 
 def _user(weights: types.Weights) -> str:
-    """The heaviest trait first; messages keep no order of traits."""
+    """Weights with the heaviest trait first: a map in a message has no order of its own."""
     return weights_text(dict(sorted(weights.items(), key=lambda item: (-item[1], item[0]))))
 
 

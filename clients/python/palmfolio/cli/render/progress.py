@@ -27,8 +27,9 @@ _OPEN = (BuildStage.UNSPECIFIED, BuildStage.DONE)
 class BuildProgress:
     """Shows the events of one build, and adds up what each stage took.
 
-    A build trains some policies while it evaluates others, so each stage has a bar of its own. What
-    happened before the display was opened is not shown again.
+    A build trains some policies while it evaluates others, so each stage has a bar of its own.
+    Events from before the display was opened are not printed: the command may follow a build that
+    has run for hours.
 
     Args:
         console: where to show them.
@@ -111,7 +112,7 @@ class BuildProgress:
             self._bars.remove_task(self._tasks.pop(event.stage))
 
     def _is_news(self, event: BuildEvent) -> bool:
-        """What has no measure is news; what has one is when it is complete, or at intervals."""
+        """Whether to print an event: those with a count only when complete, or at intervals."""
         if event.total == 0:
             return True
         if event.done >= event.total:
@@ -128,8 +129,8 @@ class BuildProgress:
 
     def _print(self, event: BuildEvent) -> None:
         counts = f"[{event.candidates_done}/{event.candidates_total}]"
-        said = f"{event.done} of {event.total}" in event.message
-        measure = f"{event.done}/{event.total}" if event.total and not said else ""
+        counted = f"{event.done} of {event.total}" in event.message
+        measure = f"{event.done}/{event.total}" if event.total and not counted else ""
         policy = short(event.policy) if event.policy else ""
         parts = (counts, event.message, measure, policy, _rewards(event))
         line = "  " + "  ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""The progress of scoring many samples, and what it comes to."""
+"""The progress of scoring many samples, and a summary of the rewards."""
 
 import time
 from collections.abc import Callable
@@ -73,7 +73,7 @@ class ScoreProgress:
             self._bar.stop()
 
     def show(self, done: int) -> None:
-        """Shows that so many samples are done."""
+        """Shows the number of samples that are done."""
         now = self._clock()
         every = _UPDATE_SECONDS if self._console.is_terminal else _LINE_SECONDS
         if now - self._last < every:

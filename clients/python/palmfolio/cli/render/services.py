@@ -1,4 +1,4 @@
-"""Tables of what services say of themselves."""
+"""Tables of services and of the models that they hold."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _MEBIBYTE = 2**20
 
 
 def services(infos: Sequence[types.ServerInfo]) -> Table:
-    """One row per service: is it ready, and if not, why."""
+    """One row per service: whether it is ready, and if not, why."""
     grid = new_table("service", "version", "ready", "devices")
     grid.add_column("memory", justify="right")
     for info in infos:
@@ -40,7 +40,7 @@ def models(infos: Sequence[types.ServerInfo]) -> Table:
                 model.device,
                 model.dtype,
                 _size(model.parameter_bytes),
-                ", ".join(model.traits) or "none any more",
+                ", ".join(model.traits) or "no longer used",
             )
     return grid
 

@@ -13,7 +13,7 @@ from palmfolio.report.model import Report, short
 
 
 def weights_text(weights: Mapping[str, float] | None, traits: Sequence[str] = ()) -> str:
-    """Weights as whole percent, those that round to nothing left out."""
+    """Weights as whole percent, without those that round to 0."""
     if weights is None:
         return "–"
     order = traits or list(weights)
@@ -26,7 +26,7 @@ def weights_text(weights: Mapping[str, float] | None, traits: Sequence[str] = ()
 
 
 def portfolio(report: Report) -> Table:
-    """Every candidate with its value per trait, the change against the base model beside it."""
+    """Every candidate with its value per trait, followed by the change against the base model."""
     grid = new_table("", "policy", "trained for")
     for trait in report.traits:
         grid.add_column(trait, justify="right")
@@ -62,7 +62,7 @@ def _value(candidate: types.Candidate, base: types.Candidate | None, trait: str)
 
 
 def certificate(report: Report) -> Table:
-    """What is certified, and what it is compared with."""
+    """The certified gap, and the gaps of simpler choices."""
     found, baselines = report.certificate, report.baselines
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
@@ -105,7 +105,7 @@ def _gap(value: float) -> str:
 
 
 def answers(report: Report) -> Table:
-    """The users' answers to the same prompts, side by side."""
+    """The answers that users get to the same prompts, side by side."""
     grid = Table(box=box.ROUNDED, show_lines=True, expand=True, padding=(0, 1))
     grid.add_column("asked", ratio=2, overflow="fold")
     for user in report.users:
@@ -114,8 +114,8 @@ def answers(report: Report) -> Table:
         head = Text.assemble((user.label, "bold"), f" → policy {label}\n", (wanted, "dim"))
         grid.add_column(head, ratio=3, overflow="fold")
     for index, first in enumerate(report.users[0].answers if report.users else ()):
-        said = [Text(user.answers[index].text.strip() or "–") for user in report.users]
-        grid.add_row(Text(first.prompt, "bold"), *said)
+        replies = [Text(user.answers[index].text.strip() or "–") for user in report.users]
+        grid.add_row(Text(first.prompt, "bold"), *replies)
     return grid
 
 
@@ -174,7 +174,7 @@ def evaluations(items: Iterable[types.Evaluation]) -> Table:
 
 
 def evaluation_import(found: types.EvaluationImport) -> Table:
-    """What an import stored."""
+    """The counts of an import, and the prompt set to select with."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
@@ -203,7 +203,7 @@ def rewards(samples: Sequence[types.Sample], scored: types.Rewards) -> Table:
 
 
 def route(found: types.Route) -> Table:
-    """Where some weights lead."""
+    """The member that serves some weights."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
@@ -218,7 +218,7 @@ def route(found: types.Route) -> Table:
 
 
 def new_table(*columns: str) -> Table:
-    """An empty table with these columns, whose cells fold."""
+    """An empty table with these columns; long cells continue on the next line."""
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         grid.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""A trait explained, and what a calibration did to it."""
+"""Explains a trait, and compares it before and after a calibration."""
 
 from rich import box
 from rich.console import Group
@@ -10,7 +10,7 @@ from palmfolio.cli.files.calibration_summary import Comparison
 
 
 def explanation(trait: types.Trait) -> Table:
-    """What a trait is, and what its version is made of."""
+    """A trait's declaration, and the parts that its version is made of."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")

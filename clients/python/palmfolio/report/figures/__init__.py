@@ -1,1 +1,1 @@
-"""The drawings of a report: SVG from values, one module per form."""
+"""The drawings of a report, as SVG."""

@@ -1,4 +1,4 @@
-"""Two traits: every user is a point of a line. One chart: utility and gap along it."""
+"""The drawing for two traits: utility and gap of every user, who is a point of a line."""
 
 import itertools
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def chart(report: Report) -> str:
 
 
 class _Frame:
-    """From (weight of the second trait, utility) to places on the page."""
+    """Converts (weight of the second trait, utility) to positions on the page."""
 
     def __init__(self, low: float, high: float) -> None:
         self.low, self.high = low, high
@@ -72,7 +72,7 @@ class _Frame:
 
 
 def envelope(values: Sequence[tuple[float, ...]], share: float) -> tuple[float, int]:
-    """The largest utility at a weight of the second trait, and whose it is."""
+    """The largest utility at a weight of the second trait, and the index of its policy."""
     weights = (1 - share, share)
     index = max(range(len(values)), key=lambda position: dot(values[position], weights))
     return dot(values[index], weights), index
@@ -80,7 +80,7 @@ def envelope(values: Sequence[tuple[float, ...]], share: float) -> tuple[float, 
 
 def breakpoints(values: Sequence[tuple[float, ...]]) -> list[float]:
     """Shares, from 0 to 1, between which the largest utility is a straight line."""
-    # The lines utility(share) by slope: one is on the envelope from where it overtakes the last.
+    # Lines by slope: each is part of the upper envelope from where it overtakes the line before it.
     lines = sorted({(second - first, first) for first, second in values})
     hull: list[tuple[float, float, float]] = []
     for slope, start in lines:

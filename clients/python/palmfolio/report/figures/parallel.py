@@ -1,4 +1,4 @@
-"""More than three traits: each policy is a line across one axis per trait."""
+"""The drawing for more than three traits: a line per policy across one axis per trait."""
 
 from palmfolio.report import text
 from palmfolio.report.figures import colours

@@ -1,8 +1,8 @@
-"""More than three traits: users along straight lines through the space of weights.
+"""The drawing for more than three traits: users along lines through the space of weights.
 
-One strip for every two traits, for the users who want nothing else, and one from the user to whom
-all traits are alike to the one who is served worst. Along a line every utility is linear, so the
-strips are exact.
+There is one strip for every two traits, with the users who want only these two, and one strip from
+the user with equal weights to the user who is served worst. Along a line every utility is linear,
+so the strips are exact.
 """
 
 import itertools
@@ -25,7 +25,7 @@ Weights = tuple[float, ...]
 
 
 def chart(report: Report) -> str:
-    """SVG: who serves the users along each line, and what they lose."""
+    """SVG: the member that serves each user along each line, and the user's gap."""
     strips = _strips(report)
     highest = max(strip.highest for strip in strips)
     step = _STRIP + _GAP + _SPACE
@@ -37,7 +37,7 @@ def chart(report: Report) -> str:
 
 
 def note(report: Report) -> str:
-    """What the drawing shows, in sentences."""
+    """The explanation under the drawing, in sentences."""
     d = len(report.traits)
     pairs = d * (d - 1) // 2
     which = f"the {MOST} of {pairs} pairs with the largest gaps" if pairs > MOST else "every pair"
@@ -48,7 +48,7 @@ def note(report: Report) -> str:
             "one (×); the others are"
         )
     return (
-        f"{first} the users who want two traits alone, for {which}. Colours say which policy "
+        f"{first} the users who want only two traits, for {which}. Colours say which policy "
         "serves whom; the area above is what they lose, the number its maximum."
     )
 

@@ -1,4 +1,4 @@
-"""Three traits: every user is a point of a triangle. Two maps: who serves it, and at what gap."""
+"""The drawings for three traits: maps of the serving member and of the gap over a triangle."""
 
 import math
 

@@ -17,7 +17,7 @@ def route(
     endpoints: options.Endpoints = None,
     as_json: options.Json = False,
 ) -> None:
-    """Tell which policy of a portfolio serves a user best."""
+    """Find the policy of a portfolio that serves a user best."""
     parsed = parse_weights(weights)
     with options.client(endpoints) as client:
         found = client.selector.route(portfolio, parsed)

@@ -19,14 +19,14 @@ def quickstart(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="A portfolio file with a traits.yaml beside it. Default: the example of the "
-            "source checkout.",
+            help="A portfolio file with a traits.yaml in the same folder. Default: the example of "
+            "the source checkout.",
             show_default=False,
         ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
-    """Build a portfolio on this machine from nothing; again, and it reuses what exists."""
+    """Build an example portfolio on this machine; a second run reuses what exists."""
     from palmfolio.cli.local.quickstart.run import Quickstart
     from palmfolio.cli.local.quickstart.settings import find
 

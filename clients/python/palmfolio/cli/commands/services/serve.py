@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 DEFAULT_STACK = Path("palmfolio-quickstart") / "services.yaml"
 
 
-class Which(enum.StrEnum):
-    """What to serve."""
+class Served(enum.StrEnum):
+    """A service to run, or all three."""
 
     SCORER = "scorer"
     TRAINER = "trainer"
@@ -26,7 +26,7 @@ class Which(enum.StrEnum):
 
 
 def serve(
-    service: Annotated[Which, typer.Argument(help="A service, or all three.")],
+    service: Annotated[Served, typer.Argument(help="A service, or all three.")],
     config: Annotated[
         Path | None,
         typer.Option(
@@ -40,8 +40,8 @@ def serve(
         bool, typer.Option("--json", help="Print the addresses as JSON (for `all`).")
     ] = False,
 ) -> None:
-    """Run a service, or all three on loopback, until told to stop."""
-    if service is Which.ALL:
+    """Run a service, or all three on loopback, until Ctrl-C or SIGTERM."""
+    if service is Served.ALL:
         _serve_all(config or DEFAULT_STACK, as_json=as_json)
         return
     from palmfolio.cli.local.processes import check_installed

@@ -1,4 +1,4 @@
-"""`palmfolio status`: what the services are, and whether they take work."""
+"""`palmfolio status`: versions, models and readiness of the services."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ _SECONDS = 5.0
 
 
 def status(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
-    """Tell what each service has loaded, and whether it is ready; code 1 when one is not."""
+    """Show whether each service is ready and what it has loaded; fail when one is not ready."""
     with options.client(endpoints) as client:
         found = [
             _info("scorer", client.scorer.server_info),
@@ -38,7 +38,7 @@ def status(endpoints: options.Endpoints = None, as_json: options.Json = False) -
 
 
 def _info(name: str, ask: "Callable[..., ServerInfo]") -> "ServerInfo":
-    """What a service says; one that does not answer is not ready, for that reason."""
+    """A service's own information; a service that does not answer counts as not ready."""
     from palmfolio.types import Readiness, ServerInfo
 
     try:

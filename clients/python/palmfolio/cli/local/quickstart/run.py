@@ -1,4 +1,4 @@
-"""The quickstart from its first line to its last."""
+"""The quickstart from start to end."""
 
 import dataclasses
 import json
@@ -24,11 +24,11 @@ from palmfolio.report.model import short_portfolio
 
 
 class Quickstart:
-    """One run.
+    """One run of the quickstart.
 
     Args:
         settings: where to read and write.
-        console: where to tell people.
+        console: where to print progress and results.
     """
 
     def __init__(self, settings: Settings, console: Console) -> None:
@@ -38,13 +38,13 @@ class Quickstart:
         self._report: Report | None = None
 
     def run(self) -> int | None:
-        """Runs to the end, or until a signal.
+        """Runs until the report is written, or until a signal.
 
         Returns:
             The signal's number, or None at the end.
 
         Raises:
-            PalmfolioError: what went wrong, and which service died if one did.
+            PalmfolioError: something failed; the message names a service that died.
         """
         wanted = load_portfolio(self._settings.spec)
         check_installed(SERVICES)
@@ -57,7 +57,7 @@ class Quickstart:
 
     @property
     def report(self) -> Report | None:
-        """What was built, once it is."""
+        """The report; None until the portfolio is built."""
         return self._report
 
     async def _work(self, stack: Stack, wanted: PortfolioFile) -> None:
@@ -102,11 +102,11 @@ class Quickstart:
             operation = await client.selector.build_portfolio(wanted.portfolio_id, spec)
         except AlreadyExists as error:
             raise PalmfolioError(
-                f"{error}. Give the portfolio another id in {self._settings.spec}, or start afresh "
+                f"{error}. Give the portfolio another id in {self._settings.spec}, or start again "
                 "with another --output"
             ) from error
         if operation.done and operation.error is None:
-            self._say("everything is there from an earlier run")
+            self._say("everything exists from an earlier run")
         with BuildProgress(self._console) as progress:
             try:
                 async for event in operation.events():

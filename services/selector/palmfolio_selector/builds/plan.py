@@ -74,6 +74,7 @@ class Facts:
     @property
     def candidates(self) -> tuple[str, ...]:
         """The policies that can be evaluated: the base model first, each once."""
+        # Trainings with the same settings give the same policy, which is evaluated once.
         ready = [t.policy for t in self.trainings if t.state is TrainingState.READY]
         base = [self.base_policy] if self.base_policy else []
         return tuple(dict.fromkeys(base + ready))
@@ -104,6 +105,7 @@ class Facts:
     def candidates_total(self) -> int:
         """Policies that the build wants trained and evaluated."""
         pending = {TrainingState.WANTED, TrainingState.RUNNING}
+        # The base model's policy is counted before its name is known, or the total would grow.
         unknown_base = not self.prepared
         return unknown_base + len(self.candidates) + sum(t.state in pending for t in self.trainings)
 
@@ -118,9 +120,10 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Submit:
-    """Ask the trainer for a policy."""
+    """Submit a training to the trainer."""
 
     needs: ClassVar[tuple[str, ...]] = ("trainer",)
+    # One at a time: the trainer queues the trainings in the order of their positions.
     lane: ClassVar[str] = "submit"
     position: int
 
@@ -170,6 +173,7 @@ class Drop:
     """Take a policy whose responses could not be scored out of the candidates."""
 
     needs: ClassVar[tuple[str, ...]] = ()
+    # Scoring's lane: whether too many responses failed is clear only after scoring.
     lane: ClassVar[str] = "score"
     policy: str
 
@@ -187,6 +191,7 @@ class Select:
     """Select and certify the portfolio; the last action of a build."""
 
     needs: ClassVar[tuple[str, ...]] = ()
+    # Exploring's lane: an exploration that is still running may add trainings.
     lane: ClassVar[str] = "select"
 
 

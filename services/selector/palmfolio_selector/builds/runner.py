@@ -39,6 +39,7 @@ class Builds:
             if row.id in self._tasks:
                 continue
             if row.cancel_requested:
+                # The server stopped before it acted on the request.
                 await self.cancel(row)
             else:
                 self.launch(row)
@@ -63,6 +64,7 @@ class Builds:
         self._tasks[operation.id] = task
 
         def forget(_: asyncio.Task[None]) -> None:
+            # A cancellation replaces the task of the build; the replaced one removes nothing.
             if self._tasks.get(operation.id) is task:
                 del self._tasks[operation.id]
 
@@ -100,6 +102,7 @@ class Builds:
         self, context: BuildContext, status: status_pb2.Status, *, cancelled: bool
     ) -> None:
         database = self._server.database
+        # Before the operation ends: a server that starts again looks at running builds only.
         try:
             await database.until_usable(lambda: train.release(context))
         except CallError as error:
@@ -117,6 +120,7 @@ def _store_end(
     if operation.state is not OperationState.RUNNING:
         return
     row = portfolios.find(session, context.portfolio)
+    # A portfolio that was deleted, or is being built by a later operation, stays as it is.
     if row is not None and row.operation == context.operation:
         row.state = PortfolioState.FAILED
         row.error = status.SerializeToString()

@@ -23,6 +23,7 @@ def read(session: Session, portfolio: str) -> Facts:
     )
     measured_by = measurement.find(session, row)
     if measured_by is None:
+        # Also after an upgrade from a version that stored the keys later: preparing adds them.
         return Facts(False, "", trainings, False, {}, 0, 0)
     policies = [training.policy for training in trainings if training.policy]
     names = list(dict.fromkeys([row.base_policy, *policies]))
@@ -32,6 +33,7 @@ def read(session: Session, portfolio: str) -> Facts:
         base_policy=row.base_policy,
         trainings=trainings,
         exploring=not row.explored and _may_add_trainings(spec_of(row)),
+        # The trait with the most failures decides whether a policy can be a candidate.
         measured={
             name: Measured(done.responses, done.rewards, max(done.failed.values()))
             for name, done in progress.items()

@@ -46,6 +46,7 @@ class CallGroup:
         try:
             return await self._database.run(function, *args, **kwargs)
         except IntegrityError:
+            # The second time, the function finds the other transaction's row.
             return await self._database.run(function, *args, **kwargs)
 
     async def _compute(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -57,6 +58,7 @@ class CallGroup:
 
     async def _search(self, function: Callable[[Stopped], R]) -> R:
         """Runs a search off the event loop; stops it when its call is cancelled or late."""
+        # A thread cannot be cancelled: the search asks whether it should stop.
         stopped = threading.Event()
         try:
             return await self._compute(function, stopped.is_set)

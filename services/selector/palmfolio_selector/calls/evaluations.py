@@ -55,6 +55,7 @@ class EvaluationCalls(CallGroup):
         async for request in request_iterator:
             _read_header(received, request, limits)
             rows = _checked_rows(received, request, limits)
+            # A transaction for each message: a stream may hold more rows than the memory.
             await self._change(imports.add, received.source, received.versions, rows)
             received.rows += len(rows)
             received.policies.update(row.policy for row in rows)
@@ -77,22 +78,22 @@ class EvaluationCalls(CallGroup):
         self._state.check_ready()
         if request.policy:
             names.POLICIES.parse(request.policy, "policy")
-
         if request.source:
             names.check_chosen_id(request.source, "source")
-        listed, token = await self._database.run(_page, request)
+        rewards, token = await self._database.run(_page, request)
         return selector_pb2.ListEvaluationsResponse(
-            evaluations=[_message(evaluation) for evaluation in listed], next_page_token=token
+            evaluations=[_message(reward) for reward in rewards], next_page_token=token
         )
 
 
 def _page(
     session: Session, request: selector_pb2.ListEvaluationsRequest
-) -> tuple[list[listing.Listed], str]:
+) -> tuple[list[listing.StoredReward], str]:
     sampling = None
     if request.source:
         sampling = evaluations.find_sampling(session, source_settings(request.source))
         if sampling is None:
+            # Nothing was imported from this source.
             return [], ""
     trait = names.TRAITS.short(request.trait)
     wanted = listing.Filter(request.policy, trait, sampling)
@@ -161,27 +162,27 @@ def _problems(
     return problems
 
 
-def _message(listed: listing.Listed) -> selector_pb2.Evaluation:
-    source = str(listed.settings.get("source", ""))
+def _message(reward: listing.StoredReward) -> selector_pb2.Evaluation:
+    source = str(reward.settings.get("source", ""))
     message = selector_pb2.Evaluation(
-        policy=listed.policy,
-        prompt=listed.prompt,
-        sample=listed.sample,
-        trait=listed.trait,
-        trait_version=listed.trait_version,
-        raw=math.nan if listed.raw is None else listed.raw,
-        normalised=math.nan if listed.normalised is None else listed.normalised,
-        failure=listed.failure,
+        policy=reward.policy,
+        prompt=reward.prompt,
+        sample=reward.sample,
+        trait=reward.trait,
+        trait_version=reward.trait_version,
+        raw=math.nan if reward.raw is None else reward.raw,
+        normalised=math.nan if reward.normalised is None else reward.normalised,
+        failure=reward.failure,
         source=source,
-        response=listed.response or "",
+        response=reward.response or "",
     )
     if not source:
         message.sampling.CopyFrom(
             trainer_pb2.SamplingConfig(
-                max_tokens=int(listed.settings["max_tokens"]),
-                temperature=float(listed.settings["temperature"]),
-                top_p=float(listed.settings["top_p"]),
-                seed=int(listed.settings["seed"]),
+                max_tokens=int(reward.settings["max_tokens"]),
+                temperature=float(reward.settings["temperature"]),
+                top_p=float(reward.settings["top_p"]),
+                seed=int(reward.settings["seed"]),
             )
         )
     return message

@@ -25,10 +25,12 @@ class ServerState:
         return [] if self.started else ["the database is being opened"]
 
     def check_ready(self) -> None:
-        """
+        """Refuses a call that comes too early.
+
         Raises:
             ServiceError: UNAVAILABLE (SERVER_NOT_READY) until the server has started.
         """
+        # A call finds out by itself that the database is away, and it may be back by now.
         if not self.started:
             raise ServiceError(
                 grpc.StatusCode.UNAVAILABLE,

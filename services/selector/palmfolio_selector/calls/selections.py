@@ -22,6 +22,7 @@ from palmfolio_selector.store.candidates import Candidates
 
 _METHOD = "SelectPortfolio"
 _DEFAULT_LEVEL = 0.95
+# Largest size on a curve.
 _DEFAULT_CURVE = 8
 _MAX_CURVE = 64
 
@@ -50,6 +51,7 @@ class SelectionCalls(CallGroup):
         level = _level(request.confidence_level)
         seconds = self._seconds(request)
         if request.portfolio_id:
+            # Before the search, which may take a minute, and again when the portfolio is stored.
             names.check_request_id(request.request_id)
             names.check_chosen_id(request.portfolio_id, "portfolio_id")
             known = await self._database.run(_known, request)

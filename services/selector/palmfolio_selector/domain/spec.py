@@ -103,6 +103,7 @@ def _with_defaults(spec: selector_pb2.PortfolioSpec, field: str) -> selector_pb2
         for position, training in enumerate(full.strategy.explicit.trainings):
             path = f"{field}.strategy.explicit.trainings[{position}].weights"
             given = canonical_weights(training.weights.values, full.traits, path)
+            # With every trait: weights that leave a trait out equal weights that give it 0.
             weights = {trait: given.get(trait, 0.0) for trait in full.traits}
             training.weights.CopyFrom(types_pb2.Weights(values=weights))
     return full

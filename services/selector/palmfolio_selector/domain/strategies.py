@@ -16,6 +16,9 @@ from palmfolio_runtime.errors import failed_precondition
 from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.weights import canonical_weights
 
+# Probability with which the error from finitely many prompts may exceed its bound.
+_RISK = 0.05
+
 
 @dataclass(frozen=True)
 class Guarantee:
@@ -44,7 +47,8 @@ def count(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
 
 
 def check_budget(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> None:
-    """
+    """Refuses a strategy that wants more trainings than are allowed.
+
     Raises:
         ServiceError: FAILED_PRECONDITION (TOO_MANY_TRAININGS) when the strategy wants more
             trainings than are allowed.
@@ -104,12 +108,13 @@ def with_settings(
     full = selector_pb2.ExplicitTraining(
         weights=training.weights, initial_training=training.initial_training, grpo=spec.grpo
     )
+    # Overwrites only the fields that the training sets.
     full.grpo.MergeFrom(training.grpo)
     return full
 
 
 def guarantee(spec: selector_pb2.PortfolioSpec) -> Guarantee | None:
-    """What holds for the trained policies together; None when nothing does beforehand."""
+    """The guarantee of the trained policies together; None for strategies without one."""
     d = len(spec.traits)
     kind = spec.strategy.WhichOneof("kind")
     if kind == "grid":
@@ -122,7 +127,7 @@ def guarantee(spec: selector_pb2.PortfolioSpec) -> Guarantee | None:
 
 
 def planned(spec: selector_pb2.PortfolioSpec, prompts: int) -> selector_pb2.PlannedGuarantee | None:
-    """What a build could promise beforehand (docs/algorithms.md section 2).
+    """The guarantee of a build before it starts (docs/algorithms.md, section 2).
 
     Args:
         prompts: different evaluation prompts.
@@ -131,13 +136,15 @@ def planned(spec: selector_pb2.PortfolioSpec, prompts: int) -> selector_pb2.Plan
     if trained is None:
         return None
     d = len(spec.traits)
+    # What is kept multiplies: by the grid, by the selection, and by imperfect training.
     kept = (1.0 - trained.epsilon) * (1.0 - spec.epsilon) * (1.0 - spec.alpha)
     candidates = (
         math.comb(resolution(spec) + d - 1, d - 1)
         if (spec.strategy.WhichOneof("kind") == "uniform")
         else grid_size(d, spec.epsilon, spec.delta)
     )
-    eta = math.sqrt(math.log(2.0 * (candidates + 1) * d / 0.05) / (2.0 * prompts))
+    # Hoeffding's bound on the means over the prompts, for every candidate and trait at once.
+    eta = math.sqrt(math.log(2.0 * (candidates + 1) * d / _RISK) / (2.0 * prompts))
     return selector_pb2.PlannedGuarantee(
         epsilon=1.0 - kept,
         delta=(1.0 - spec.epsilon) * trained.delta + spec.delta,

@@ -26,7 +26,7 @@ _STATES = {
 }
 # Prompts whose answers are shown with a portfolio.
 _ANSWERS = 4
-# More would not fit into a message.
+# More candidates may not fit into a message of 16 MiB.
 MAX_CANDIDATES_SHOWN = 5000
 
 
@@ -45,6 +45,7 @@ def portfolio(
 ) -> selector_pb2.Portfolio:
     """A portfolio; `answers` says whether sample answers are to be shown."""
     message = selector_pb2.Portfolio()
+    # The result of an earlier build is kept during the next one, but not shown.
     if row.state is PortfolioState.READY and row.result is not None:
         message.ParseFromString(row.result)
     message.name = names.PORTFOLIOS.name(row.id)

@@ -89,6 +89,7 @@ def _of_portfolio(session: Session, identifier: str) -> Candidates:
     chosen_from = portfolios.candidates(session, identifier)
     traits = tuple(spec.traits)
     V = np.array([[candidate.value[trait] for trait in traits] for candidate in chosen_from])
+    # None when the base model's policy could not be measured.
     bases = [index for index, candidate in enumerate(chosen_from) if candidate.policy.is_base_model]
     return Candidates(
         values=Values(

@@ -255,6 +255,7 @@ def unscored(
             ResponseRow.prompt.in_(_prompts(measurement)),
             func.coalesce(counts.c.count, 0) < len(measurement.traits),
         )
+        # A fixed order: after a crash, a batch holds the same responses as before.
         .order_by(ResponseRow.prompt, ResponseRow.sample)
         .limit(limit)
     )

@@ -75,6 +75,7 @@ def add(
                 for trait, reward in zip(traits.values(), row.rewards, strict=True)
             ],
         )
+        # Only after the insert: it kept the rows that were there, which may differ.
         _check_equal(session, sampling, traits, chunk)
 
 

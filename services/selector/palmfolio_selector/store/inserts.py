@@ -24,6 +24,7 @@ def insert_missing(
         return
     table = row.__table__
     assert isinstance(table, Table)
+    # The standard has no "insert what is missing"; each database has a statement of its own.
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     insert = sqlite.insert(table) if is_sqlite else postgresql.insert(table)
     session.execute(insert.on_conflict_do_nothing(), [dict(value) for value in values])

@@ -1,4 +1,4 @@
-"""Stored evaluations, a page at a time."""
+"""Pages of stored rewards."""
 
 from dataclasses import asdict, dataclass
 
@@ -26,8 +26,8 @@ _LISTING = Listing("evaluations", int, int, int, int, int)
 
 
 @dataclass(frozen=True)
-class Listed:
-    """One stored reward."""
+class StoredReward:
+    """A reward with the names and texts that its keys stand for."""
 
     policy: str
     prompt: str
@@ -43,7 +43,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which evaluations are wanted; empty or None means all.
+    """Selects evaluations; an attribute that is empty or None does not restrict them.
 
     Attributes:
         sampling: key of the sampling settings or the source.
@@ -54,7 +54,9 @@ class Filter:
     sampling: int | None = None
 
 
-def list_page(session: Session, wanted: Filter, size: int, token: str) -> tuple[list[Listed], str]:
+def list_page(
+    session: Session, wanted: Filter, size: int, token: str
+) -> tuple[list[StoredReward], str]:
     """One page of evaluations in the order of their keys, and the next page's token."""
     page = _LISTING.page(size, token, asdict(wanted))
     query = (
@@ -85,7 +87,7 @@ def list_page(session: Session, wanted: Filter, size: int, token: str) -> tuple[
         query = query.where(tuple_(*_KEY) > page.after)
     rows, next_token = page.cut(session.execute(query).all(), lambda row: _key(row[0]))
     listed = [
-        Listed(
+        StoredReward(
             policy=policy.name,
             prompt=prompt.text,
             sample=row.sample,

@@ -77,6 +77,7 @@ def add(session: Session, identifier: str, spec: selector_pb2.PortfolioSpec) -> 
         created=time.time(),
     )
     session.add(row)
+    # A portfolio of that id that another transaction added shows now, not at the commit.
     session.flush()
     return row
 
@@ -86,6 +87,7 @@ def restart(session: Session, row: PortfolioRow, operation: str) -> None:
     row.state = PortfolioState.BUILDING
     row.operation = operation
     row.error = None
+    # Traits may have changed since; the build asks the scorer again.
     row.trait_versions = None
     row.base_policy = ""
     row.explored = False

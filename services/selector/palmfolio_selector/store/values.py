@@ -97,6 +97,7 @@ def materialise(
         literal(measurement.prompt_set), literal(measurement.sampling), literal(measurement.samples)
     )
     columns = ["policy", "trait", "mean", "count", "failed", "prompt_set", "sampling", "samples"]
+    # Another build may store the same means at the same time.
     session.execute(insert.from_select(columns, missing).on_conflict_do_nothing())
 
 

@@ -28,6 +28,7 @@ _CHARACTERS_PER_CALL = 2_000_000
 async def sample(context: BuildContext, policy: str) -> None:
     """Samples the responses that a policy lacks."""
     measurement, key, pieces = await context.read(_lacking_responses, context, policy)
+    # The other pieces are complete, since before a crash or from another build.
     done = (measurement.prompts - sum(map(len, pieces))) * measurement.samples
     for piece in pieces:
         before = done
@@ -36,6 +37,7 @@ async def sample(context: BuildContext, policy: str) -> None:
             await context.commit(_store_responses, context, policy, key, measurement, batch, done)
         wanted = len(piece) * measurement.samples
         if done - before < wanted:
+            # A stream that ends early without an error; the plan would sample again for ever.
             message = f"answered {done - before} of {wanted} completions"
             raise CallFaulted("trainer", status_pb2.Status(code=code_pb2.INTERNAL, message=message))
 
@@ -91,6 +93,7 @@ async def score(context: BuildContext, policy: str) -> None:
         try:
             matrix = await scorer.score(samples, list(measurement.traits))
         except CallRejected as error:
+            # The scorer refuses the traits as such, so it would refuse every other policy as well.
             raise BuildFailed(error.status) from error
         _check_versions(matrix, versions)
         rewards = _rewards(matrix, waiting, measurement)
@@ -119,6 +122,7 @@ def _within_characters(
 
 
 def _check_versions(matrix: types_pb2.RewardMatrix, versions: dict[str, str]) -> None:
+    # Means over rewards of two versions could not be compared.
     for trait, version in zip(matrix.traits, matrix.trait_versions, strict=True):
         if versions[trait] != version:
             error = failed_precondition(
@@ -143,6 +147,7 @@ def _rewards(
             key = measurement.traits[trait]
             raw = matrix.raw[row * len(traits) + column]
             normalised = matrix.normalised[row * len(traits) + column]
+            # A failed reward is stored without a value: never as zero.
             if math.isnan(normalised) or trait in status.failed_traits:
                 message = status.status.message or "the trait gave no reward"
                 rewards.append(Reward(prompt, sample_index, key, None, None, message))
@@ -202,6 +207,7 @@ def _store_abandoned(
     session: Session, context: BuildContext, policy: str, status: status_pb2.Status
 ) -> None:
     row = portfolios.get(session, context.portfolio)
+    # The base model's policy, or the policy of one or more trainings.
     if row.base_policy == policy:
         row.base_policy = ""
     for training in portfolios.trainings(session, context.portfolio):

@@ -121,6 +121,7 @@ def _next(context: BuildContext, results: TrainingResults) -> tuple[list[Trainin
     """The trainings to add, none when the strategy wants no more, and the reason as a message."""
     spec = context.spec
     left = strategies.max_trainings(spec, context.server.config.limits) - results.count
+    # First, because a training that missed its aim refutes the assumption behind every bound.
     again = _repetitions(context, results)[: max(0, left)]
     if again:
         return again, f"{len(again)} trainings missed their aim and are repeated"
@@ -161,6 +162,7 @@ def _repetitions(context: BuildContext, results: TrainingResults) -> list[Traini
             weights=types_pb2.Weights(values=row.weights), initial_training=start
         )
         again = _row(context, results.count + len(wanted) + 1, training)
+        # The settings of the first training, which may differ from the spec's.
         again.grpo = row.grpo
         again.seed = None if start else context.spec.seed + _OTHER_SEED
         wanted.append(again)

@@ -28,6 +28,7 @@ async def prepare(context: BuildContext) -> None:
         raise BuildFailed(unknown_traits(unknown, list(traits)).to_status())
     failures = [f"{name}: {traits[name].failure}" for name in spec.traits if traits[name].failure]
     if failures:
+        # The operator can repair a trait while the build waits for it.
         message = "cannot score trait " + "; ".join(failures)
         raise DependencyDown("scorer", status_pb2.Status(message=message))
     bases = await context.server.trainer.base_models()
@@ -71,6 +72,7 @@ async def submit(context: BuildContext, position: int) -> None:
         return
     context.answered("trainer")
     if operation.done:
+        # The trainer had the policy: policies are addressed by their spec.
         await _finish(context, position, operation)
         return
     total = len(context.facts.trainings) if context.facts else 0
@@ -212,6 +214,7 @@ async def release(context: BuildContext) -> None:
 
 def _running(session: Session, portfolio: str) -> list[str]:
     """The trainer's operations for which only this portfolio waits."""
+    # Builds that want the same policy share the trainer's operation.
     elsewhere = portfolios.trainings_wanted_elsewhere(session, portfolio)
     return [
         row.operation

@@ -1,6 +1,9 @@
 """Commands against the three real services: import, select, route, train, sample, delete."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,8 @@ import pytest
 from palmfolio.cli.app import run
 from tests.support.cli_outcome import Outcome
 from tests.support.services.processes import ServiceProcess
+
+README = Path(__file__).parents[3] / "README.md"
 
 Command = Callable[..., Outcome]
 
@@ -91,3 +96,22 @@ def test_from_training_a_policy_to_deleting_it(command: Command, tmp_path: Path)
     assert "training" in {row["kind"] for row in command("operations").json}
     command("policies", "delete", trained["name"])
     assert trained["name"] not in {item["name"] for item in command("policies").json}
+
+
+def test_the_readme_s_example_runs_as_it_stands(command: Command, tmp_path: Path) -> None:
+    # A portfolio of that name is all that the quickstart adds to these services.
+    (base_model,) = (item for item in command("policies").json if item["is_base_model"])
+    rows = ("policy,brevity,warmth", f"{base_model['name']},0.5,0.5")
+    (tmp_path / "base.csv").write_text("\n".join(rows))
+    stored = command("evaluations", "import", "base.csv", "--source", "readme").json
+    chosen = ("--source", "readme", "--traits", "brevity,warmth", "--size", "1")
+    asked = ("--prompt-set", stored["prompt_set"], *chosen, "--save", "quickstart")
+    command("portfolios", "select", *asked)
+    (tmp_path / "palmfolio-quickstart").mkdir()
+    (tmp_path / "endpoints.json").rename(tmp_path / "palmfolio-quickstart" / "endpoints.json")
+    (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "within 0.000 of the best" in ended.stdout

@@ -1,25 +1,30 @@
+"""Transactions, migrations and outages of SQLite and PostgreSQL."""
+
 import asyncio
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError, not_found
 
 
 @pytest.fixture
-def database(database_url):
+def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
 
 
-async def test_a_failed_transaction_leaves_nothing(database):
-    def make(session):
+async def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
+    def make(session: Session) -> None:
         session.execute(text("CREATE TABLE items (number INTEGER)"))
 
-    def insert_and_fail(session):
+    def insert_and_fail(session: Session) -> None:
         session.execute(text("INSERT INTO items VALUES (1)"))
         raise LookupError("after the insert")
 
@@ -30,18 +35,18 @@ async def test_a_failed_transaction_leaves_nothing(database):
     assert count == 0
 
 
-async def test_transactions_run_off_the_event_loop(database):
+async def test_transactions_run_off_the_event_loop(database: Database) -> None:
     thread = await database.run(lambda session: threading.current_thread())
     assert thread is not threading.current_thread()
     assert thread.name.startswith("database")
 
 
-async def test_concurrent_increments_are_not_lost(database):
-    def make(session):
+async def test_concurrent_increments_are_not_lost(database: Database) -> None:
+    def make(session: Session) -> None:
         session.execute(text("CREATE TABLE counter (number INTEGER)"))
         session.execute(text("INSERT INTO counter VALUES (0)"))
 
-    def increment(session):
+    def increment(session: Session) -> None:
         session.execute(text("UPDATE counter SET number = number + 1"))
 
     await database.run(make)
@@ -56,7 +61,7 @@ async def test_concurrent_increments_are_not_lost(database):
         "postgresql://nobody:wrong@127.0.0.1:1/none",
     ],
 )
-async def test_an_unreachable_database_is_unavailable(url):
+async def test_an_unreachable_database_is_unavailable(url: str) -> None:
     database = Database(url)
     with pytest.raises(ServiceError) as caught:
         await database.run(lambda session: session.execute(text("SELECT 1")))
@@ -65,7 +70,7 @@ async def test_an_unreachable_database_is_unavailable(url):
     database.close()
 
 
-async def test_a_lost_connection_is_replaced(postgres_url, postgres_server):
+async def test_a_lost_connection_is_replaced(postgres_url: str, postgres_server: str) -> None:
     import psycopg
 
     database = Database(postgres_url)
@@ -79,8 +84,8 @@ async def test_a_lost_connection_is_replaced(postgres_url, postgres_server):
     database.close()
 
 
-async def test_a_failed_change_of_the_schema_leaves_nothing(database):
-    def make_and_fail(session):
+async def test_a_failed_change_of_the_schema_leaves_nothing(database: Database) -> None:
+    def make_and_fail(session: Session) -> None:
         session.execute(text("CREATE TABLE items (number INTEGER)"))
         raise LookupError("in the middle of a migration")
 
@@ -89,7 +94,7 @@ async def test_a_failed_change_of_the_schema_leaves_nothing(database):
     await database.run(lambda session: session.execute(text("CREATE TABLE items (number INTEGER)")))
 
 
-async def test_opening_waits_for_a_database_and_says_why(tmp_path):
+async def test_opening_waits_for_a_database_and_says_why(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'later' / 'state.db'}")
     opening = asyncio.create_task(database.open("palmfolio_selector.store"))
     while not database.trouble:  # noqa: ASYNC110 - no event tells of it
@@ -103,10 +108,10 @@ async def test_opening_waits_for_a_database_and_says_why(tmp_path):
     database.close()
 
 
-async def test_only_an_unusable_database_is_tried_again(database):
+async def test_only_an_unusable_database_is_tried_again(database: Database) -> None:
     tries = []
 
-    async def fail():
+    async def fail() -> None:
         tries.append(1)
         raise not_found("portfolios/p")
 
@@ -115,10 +120,10 @@ async def test_only_an_unusable_database_is_tried_again(database):
     assert len(tries) == 1
 
 
-async def test_a_connection_that_is_lost_in_a_transaction_is_unavailable(postgres_url):
+async def test_a_connection_that_is_lost_in_a_transaction_is_unavailable(postgres_url: str) -> None:
     database = Database(postgres_url)
 
-    def lose(session):
+    def lose(session: Session) -> None:
         session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     with pytest.raises(ServiceError) as caught:

@@ -5,14 +5,15 @@ import ssl
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, trainer_pb2, trainer_pb2_grpc, types_pb2
-from tests.unit.runtime.test_server import Server
+from tests.unit.runtime.test_server import Server, Start
 
 LIST, INFO, GENERATE = (
     "palmfolio.v1.Scorer/ListTraits",
@@ -22,10 +23,10 @@ LIST, INFO, GENERATE = (
 
 
 @pytest.fixture
-def start(tmp_path):
-    servers = []
+def start(tmp_path: Path) -> Iterator[Start]:
+    servers: list[Server] = []
 
-    def starting(**config):
+    def starting(**config: object) -> Server:
         servers.append(Server(tmp_path, **config))
         return servers[-1]
 
@@ -61,7 +62,7 @@ def _until(server: Server, condition: Callable[[dict[tuple[str, ...], float]], b
         time.sleep(0.05)
 
 
-def test_calls_are_counted_by_method_and_code(start):
+def test_calls_are_counted_by_method_and_code(start: Start) -> None:
     server = start(metrics={"address": "127.0.0.1:0"})
     with grpc.insecure_channel(server.address) as channel:
         scorer = scorer_pb2_grpc.ScorerStub(channel)
@@ -96,7 +97,7 @@ def test_calls_are_counted_by_method_and_code(start):
     _until(server, lambda values: values[("palmfolio_ready",)] == 1)
 
 
-def test_nothing_is_served_unless_it_is_asked_for(start):
+def test_nothing_is_served_unless_it_is_asked_for(start: Start) -> None:
     server = start()
     with grpc.insecure_channel(server.address) as channel:
         scorer_pb2_grpc.ScorerStub(channel).GetServerInfo(
@@ -105,7 +106,7 @@ def test_nothing_is_served_unless_it_is_asked_for(start):
     assert "serving metrics" not in server.log.read_text()
 
 
-def test_a_taken_port_is_a_readable_error(start, tmp_path):
+def test_a_taken_port_is_a_readable_error(start: Start, tmp_path: Path) -> None:
     first = start(metrics={"address": "127.0.0.1:0"})
     folder = tmp_path / "second"
     folder.mkdir()
@@ -113,7 +114,7 @@ def test_a_taken_port_is_a_readable_error(start, tmp_path):
         Server(folder, metrics={"address": _metrics_address(first)})
 
 
-def test_metrics_use_the_service_s_certificate(start, tmp_path):
+def test_metrics_use_the_service_s_certificate(start: Start, tmp_path: Path) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
     command += ["-addext", "subjectAltName=IP:127.0.0.1"]

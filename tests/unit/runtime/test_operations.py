@@ -1,35 +1,47 @@
+"""Operations on SQLite and PostgreSQL: ends, pages, request ids, events."""
+
 import asyncio
+from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 from google.longrunning import operations_pb2
+from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, trainer_pb2
 from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError, not_found
-from palmfolio_runtime.operations import Base, Changes, OperationsServicer, OperationState
+from palmfolio_runtime.operations import (
+    Base,
+    Changes,
+    OperationRow,
+    OperationsServicer,
+    OperationState,
+)
+from palmfolio_runtime.serving.rpc_types import Context
 
 METADATA = trainer_pb2.TrainPolicyMetadata(policy="policies/a")
 
 
 @pytest.fixture
-def database(database_url):
+def database(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     Base.metadata.create_all(database.engine)
     yield database
     database.close()
 
 
-async def create(database):
+async def create(database: Database) -> OperationRow:
     return await database.run(operations.create, "train_policy", "policies/a", METADATA)
 
 
-async def test_a_finished_operation_stays_as_it_is(database):
+async def test_a_finished_operation_stays_as_it_is(database: Database) -> None:
     row = await create(database)
     name = f"operations/{row.id}"
     policy = trainer_pb2.Policy(name="policies/a")
 
-    def finish(session):
+    def finish(session: Session) -> None:
         operation = operations.get(session, name)
         operations.succeed(session, operation, policy)
         operations.fail(session, operation, not_found("policies/b").to_status())
@@ -43,7 +55,7 @@ async def test_a_finished_operation_stays_as_it_is(database):
     assert response == policy
 
 
-async def test_pages_show_every_operation_once(database):
+async def test_pages_show_every_operation_once(database: Database) -> None:
     made = [(await create(database)).id for _ in range(7)]
     seen, token = [], ""
     while True:
@@ -55,12 +67,12 @@ async def test_pages_show_every_operation_once(database):
 
 
 @pytest.mark.parametrize("token", ["?", "bm90IGEgdG9rZW4=", "\x00"])
-async def test_a_foreign_page_token_is_refused(database, token):
+async def test_a_foreign_page_token_is_refused(database: Database, token: str) -> None:
     with pytest.raises(ServiceError, match="page_token"):
         await database.run(operations.list_page, 3, token)
 
 
-async def test_a_request_id_answers_the_same_and_no_other_body(database):
+async def test_a_request_id_answers_the_same_and_no_other_body(database: Database) -> None:
     body = trainer_pb2.GetPolicyRequest(name="policies/a")
     find, remember = operations.find_request, operations.remember_request
     assert await database.run(find, "TrainPolicy", "r1", body) is None
@@ -73,14 +85,14 @@ async def test_a_request_id_answers_the_same_and_no_other_body(database):
     assert caught.value.code.name == "ALREADY_EXISTS"
 
 
-async def test_watching_resumes_and_ends_with_the_operation(database):
+async def test_watching_resumes_and_ends_with_the_operation(database: Database) -> None:
     row = await create(database)
     changes = Changes()
 
-    def event(number):
+    def event(number: int) -> selector_pb2.BuildEvent:
         return selector_pb2.BuildEvent(number=number, message=f"event {number}")
 
-    async def write():
+    async def write() -> None:
         for _ in range(5):
             await database.run(operations.append_event, row.id, event)
             await changes.notify()
@@ -98,35 +110,36 @@ async def test_watching_resumes_and_ends_with_the_operation(database):
     assert seen == [3, 4, 5]
 
 
-async def test_wait_returns_at_its_timeout_and_cancel_is_told(database):
+async def test_wait_returns_at_its_timeout_and_cancel_is_told(database: Database) -> None:
     row = await create(database)
-    told = []
+    told: list[str] = []
+    context: Context = mock.create_autospec(Context)
 
-    async def on_cancel(operation):
+    async def on_cancel(operation: OperationRow) -> None:
         told.append(operation.id)
 
     servicer = OperationsServicer(database, Changes(), on_cancel)
     name = f"operations/{row.id}"
     wait = operations_pb2.WaitOperationRequest(name=name)
     wait.timeout.FromMilliseconds(20)
-    assert not (await servicer.WaitOperation(wait, None)).done
-    await servicer.CancelOperation(operations_pb2.CancelOperationRequest(name=name), None)
+    assert not (await servicer.WaitOperation(wait, context)).done
+    await servicer.CancelOperation(operations_pb2.CancelOperationRequest(name=name), context)
     assert told == [row.id]
     with pytest.raises(ServiceError, match="cancel it first"):
-        await servicer.DeleteOperation(operations_pb2.DeleteOperationRequest(name=name), None)
+        await servicer.DeleteOperation(operations_pb2.DeleteOperationRequest(name=name), context)
     await database.run(lambda s: operations.cancel(s, operations.get(s, name)))
     finished = await database.run(operations.get, name)
     assert finished.state is OperationState.CANCELLED
-    await servicer.DeleteOperation(operations_pb2.DeleteOperationRequest(name=name), None)
+    await servicer.DeleteOperation(operations_pb2.DeleteOperationRequest(name=name), context)
     with pytest.raises(ServiceError, match="does not exist"):
         await database.run(operations.get, name)
 
 
 @pytest.mark.parametrize("after", [-1, 2**31 - 2, 2**40, 2**63 - 1])
-async def test_event_numbers_have_64_bits(database, after):
+async def test_event_numbers_have_64_bits(database: Database, after: int) -> None:
     operation = (await create(database)).id
 
-    def append(session):
+    def append(session: Session) -> None:
         session.get_one(operations.OperationRow, operation).last_event = 2**40
         session.flush()
         operations.append_event(session, operation, lambda number: event_of(number))
@@ -136,5 +149,5 @@ async def test_event_numbers_have_64_bits(database, after):
     assert [event.number for event in events] == ([2**40 + 1] if after <= 2**40 else [])
 
 
-def event_of(number):
+def event_of(number: int) -> trainer_pb2.TrainingEvent:
     return trainer_pb2.TrainingEvent(number=number)

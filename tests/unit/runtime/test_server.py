@@ -6,16 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import grpc
 import pytest
 import yaml
 from google.protobuf import descriptor_pb2
-from google.rpc import error_details_pb2, status_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
+from palmfolio_runtime.clients.channels import status_of
 
 TOKENS = {"reader": "open-sesame", "operator": "let-me-build"}
 
@@ -72,7 +77,7 @@ run(Service(), load_config(ServerConfig, Path(sys.argv[1])))
 
 
 class Server:
-    def __init__(self, folder, **config):
+    def __init__(self, folder: Path, **config: object) -> None:
         self.address_file = folder / "address"
         self.log = folder / "log"
         config_file = folder / "server.yaml"
@@ -87,11 +92,15 @@ class Server:
         self.address = self.address_file.read_text()
 
 
-@pytest.fixture
-def start(tmp_path):
-    servers = []
+Start: TypeAlias = Callable[..., Server]
+Detail = TypeVar("Detail", bound=Message)
 
-    def starting(**config):
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    servers: list[Server] = []
+
+    def starting(**config: object) -> Server:
         servers.append(Server(tmp_path, **config))
         return servers[-1]
 
@@ -102,19 +111,18 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def server(start):
+def server(start: Start) -> Server:
     return start()
 
 
-def details_of(error, kind):
-    trailing = dict(error.value.trailing_metadata())
-    status = status_pb2.Status.FromString(trailing["grpc-status-details-bin"])
+def details_of(error: pytest.ExceptionInfo[grpc.RpcError], kind: type[Detail]) -> Detail:
+    status = status_of(error.value)
     message = kind()
     assert any(detail.Unpack(message) for detail in status.details)
     return message
 
 
-def test_errors_arrive_with_their_details(server):
+def test_errors_arrive_with_their_details(server: Server) -> None:
     with grpc.insecure_channel(server.address) as channel:
         stub = scorer_pb2_grpc.ScorerStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
@@ -125,22 +133,23 @@ def test_errors_arrive_with_their_details(server):
         assert [violation.field for violation in violations] == ["page_token"]
 
 
-def test_a_fault_hides_its_cause_and_names_the_request(server):
+def test_a_fault_hides_its_cause_and_names_the_request(server: Server) -> None:
     with grpc.insecure_channel(server.address) as channel:
         stub = scorer_pb2_grpc.ScorerStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             request = scorer_pb2.ListTraitsRequest(page_token="fault")
             stub.ListTraits(request, timeout=10, metadata=(("x-request-id", "r-17"),))
         assert caught.value.code() is grpc.StatusCode.INTERNAL
-        assert "r-17" in caught.value.details()
-        assert "secret" not in caught.value.details()
+        message = caught.value.details() or ""
+        assert "r-17" in message
+        assert "secret" not in message
     logged = server.log.read_text()
     assert "secret" in logged
     assert "r-17" in logged
     assert "of a user" not in logged
 
 
-def test_a_stream_can_fail_after_it_began(server):
+def test_a_stream_can_fail_after_it_began(server: Server) -> None:
     from palmfolio.v1 import trainer_pb2, trainer_pb2_grpc
 
     with grpc.insecure_channel(server.address) as channel:
@@ -155,7 +164,7 @@ def test_a_stream_can_fail_after_it_began(server):
         assert retry.retry_delay.ToMilliseconds() == 250
 
 
-def test_health_tells_alive_from_ready(server):
+def test_health_tells_alive_from_ready(server: Server) -> None:
     with grpc.insecure_channel(server.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)
         alive = health.Check(health_pb2.HealthCheckRequest(service=""), timeout=10)
@@ -167,7 +176,7 @@ def test_health_tells_alive_from_ready(server):
             time.sleep(0.05)
 
 
-def test_tokens_and_roles(start):
+def test_tokens_and_roles(start: Start) -> None:
     tokens = [
         {"sha256": hashlib.sha256(token.encode()).hexdigest(), "role": role}
         for role, token in TOKENS.items()
@@ -176,7 +185,7 @@ def test_tokens_and_roles(start):
 
     server = start(tokens=tokens)
 
-    def metadata(token):
+    def metadata(token: str) -> tuple[tuple[str, str], ...]:
         return (("authorization", f"Bearer {token}"),)
 
     with grpc.insecure_channel(server.address) as channel:
@@ -197,7 +206,7 @@ def test_tokens_and_roles(start):
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_reflection_is_served_in_both_versions(start, version):
+def test_reflection_is_served_in_both_versions(start: Start, version: str) -> None:
     token = {"sha256": hashlib.sha256(b"open-sesame").hexdigest(), "role": "reader"}
     server = start(tokens=[token])
     package = f"grpc.reflection.{version}"
@@ -239,7 +248,7 @@ def test_reflection_is_served_in_both_versions(start, version):
     assert types == {f".{package}.ExtensionRequest"}
 
 
-def test_a_signal_drains_what_runs(server):
+def test_a_signal_drains_what_runs(server: Server) -> None:
     with grpc.insecure_channel(server.address) as channel:
         stub = scorer_pb2_grpc.ScorerStub(channel)
         slow = stub.ListTraits.future(scorer_pb2.ListTraitsRequest(page_token="slow"), timeout=10)
@@ -251,7 +260,7 @@ def test_a_signal_drains_what_runs(server):
     assert not server.address_file.exists()
 
 
-def test_a_second_signal_stops_at_once(start):
+def test_a_second_signal_stops_at_once(start: Start) -> None:
     server = start(drain_seconds=60)
     with grpc.insecure_channel(server.address) as channel:
         stub = scorer_pb2_grpc.ScorerStub(channel)
@@ -266,7 +275,7 @@ def test_a_second_signal_stops_at_once(start):
             calls[0].result()
 
 
-def test_a_taken_port_is_a_readable_error(server, tmp_path):
+def test_a_taken_port_is_a_readable_error(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "second"
     folder.mkdir()
     config = folder / "server.yaml"
@@ -279,7 +288,7 @@ def test_a_taken_port_is_a_readable_error(server, tmp_path):
     assert "Traceback" not in second.stderr
 
 
-def test_each_hangup_reloads_and_a_reload_that_fails_stops_nothing(server):
+def test_each_hangup_reloads_and_a_reload_that_fails_stops_nothing(server: Server) -> None:
     for reload in ("reload 1", "reload 2"):
         server.process.send_signal(signal.SIGHUP)
         give_up = time.monotonic() + 20

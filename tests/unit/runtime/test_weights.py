@@ -1,3 +1,5 @@
+"""Weights in canonical form."""
+
 import math
 
 import pytest
@@ -16,7 +18,9 @@ weights = st.dictionaries(
 
 
 @given(weights)
-def test_canonical_weights_are_on_the_simplex_and_stay_where_they_are(values):
+def test_canonical_weights_are_on_the_simplex_and_stay(
+    values: dict[str, float],
+) -> None:
     canonical = canonical_weights(values)
     assert list(canonical) == sorted(values)
     assert math.fsum(canonical.values()) == pytest.approx(1.0, abs=1e-12)
@@ -25,12 +29,12 @@ def test_canonical_weights_are_on_the_simplex_and_stay_where_they_are(values):
 
 
 @given(weights, st.sampled_from([2.0, 0.5, 1024.0]))
-def test_scale_does_not_matter(values, scale):
+def test_scale_does_not_matter(values: dict[str, float], scale: float) -> None:
     scaled = {trait: value * scale for trait, value in values.items()}
     assert canonical_weights(scaled) == canonical_weights(values)
 
 
-def test_huge_weights_do_not_overflow():
+def test_huge_weights_do_not_overflow() -> None:
     assert canonical_weights({"a": 1e308, "b": 1e308}) == {"a": 0.5, "b": 0.5}
 
 
@@ -45,7 +49,7 @@ def test_huge_weights_do_not_overflow():
         ({"charm": 1.0}, "weights.values[charm]", "known traits: a, b"),
     ],
 )
-def test_bad_weights_name_the_field(values, field, words):
+def test_bad_weights_name_the_field(values: dict[str, float], field: str, words: str) -> None:
     with pytest.raises(ServiceError) as caught:
         canonical_weights(values, traits=["b", "a"])
     assert caught.value.code.name == "INVALID_ARGUMENT"

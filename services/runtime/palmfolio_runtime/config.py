@@ -95,6 +95,7 @@ class ServerConfig(BaseSettings):
 
     @model_validator(mode="after")
     def _exposed_only_with_protection(self) -> "ServerConfig":
+        # By default nobody else can reach a service: exposing one takes a decision in its file.
         exposed = not self.address.startswith(_LOOPBACK)
         if exposed and not self.insecure and (self.tls is None or not self.tokens):
             raise ValueError(
@@ -145,6 +146,7 @@ def load_config(cls: type[Config], path: Path | None) -> Config:
     values = _read_yaml(path) if path else {}
     prefix = f"PALMFOLIO_{cls.service.upper()}__"
     try:
+        # The prefix is given per call: each service has another one for the same inherited keys.
         return cls(**{"_env_prefix": prefix, **values})
     except ValidationError as error:
         lines = [
@@ -152,6 +154,7 @@ def load_config(cls: type[Config], path: Path | None) -> Config:
             for issue in error.errors()
         ]
         where = str(path) if path else f"environment ({prefix}…)"
+        # `from None`: pydantic's own report would repeat the problems in a form for programmers.
         raise ConfigError("\n".join([f"{where} is not a valid configuration:", *lines])) from None
 
 

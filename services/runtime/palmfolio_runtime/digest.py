@@ -20,6 +20,7 @@ def canonical_json(value: Any) -> str:
 
 def digest(value: Any, length: int = 64) -> str:
     """The first `length` hexadecimal digits of the SHA-256 of `canonical_json(value)`."""
+    # Texts of users may hold lone surrogates, which have no UTF-8: they must not fail a digest.
     text = canonical_json(value).encode("utf-8", errors="surrogatepass")
     return hashlib.sha256(text).hexdigest()[:length]
 

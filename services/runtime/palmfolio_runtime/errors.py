@@ -48,6 +48,7 @@ class ServiceError(Exception):
 
     def to_status(self) -> status_pb2.Status:
         """The error as a `google.rpc.Status` with its details."""
+        # `ErrorInfo` holds the bare reason; the enum's prefix is a rule of proto style only.
         name = errors_pb2.ErrorReason.Name(self.reason).removeprefix("ERROR_REASON_")
         info = error_details_pb2.ErrorInfo(reason=name, domain=DOMAIN, metadata=self.metadata)
         status = status_pb2.Status(code=self.code.value[0], message=self.message)
@@ -107,6 +108,7 @@ def failed_precondition(reason: Reason, message: str, **metadata: str) -> Servic
 def resource_exhausted(message: str, retry_after_seconds: float) -> ServiceError:
     """RESOURCE_EXHAUSTED: a queue is full; `RetryInfo` tells when to try again."""
     delay = duration_pb2.Duration()
+    # At least 1 ms: a delay of zero would ask for a retry at once.
     delay.FromMilliseconds(max(1, round(retry_after_seconds * 1000)))
     return ServiceError(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -152,6 +154,7 @@ def cancelled(message: str) -> ServiceError:
 
 def internal(request_id: str) -> ServiceError:
     """INTERNAL: a fault of the server. Its log has the details under the request id."""
+    # The cause stays in the log: its text may hold other people's prompts or the server's paths.
     return ServiceError(
         grpc.StatusCode.INTERNAL,
         errors_pb2.ERROR_REASON_INTERNAL_FAULT,

@@ -129,7 +129,7 @@ def _model_fields(model: BaseModel) -> dict[str, Any]:
 
 def _message(message: Message, neutral: Mapping[str, Any], path: str) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    # Only fields that are set: a message of an older program lacks the newer ones.
+    # Only fields that are set: a stored message of an older program lacks the newer fields.
     for field, value in message.ListFields():
         if field.type == FieldDescriptor.TYPE_BYTES:
             value = [item.hex() for item in value] if field.is_repeated else value.hex()

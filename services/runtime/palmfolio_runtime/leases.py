@@ -2,9 +2,9 @@
 
 A row that is worked on carries `LeaseColumns`. A process claims it for some seconds and renews the
 lease while it works; when it dies, the lease ends and another process claims the row. Each claim
-raises the attempt number, which is the fencing token: whoever changes the row names the attempt it
-believes to be current, and a stale one gets nothing. An owner is an id that survives restarts, so
-that a process finds its own rows again.
+raises the attempt number, which is the fencing token: a process that changes the row passes the
+attempt it believes to be current, and a stale one gets nothing. An owner is an id that survives
+restarts, so that a process finds its own rows again.
 """
 
 import fcntl
@@ -56,6 +56,8 @@ def claim(
         where: which rows there is still work for.
         order_by: which rows are taken first.
     """
+    # Wall-clock time, since owners on other machines compare with it; leases are much longer than
+    # the clocks of one cluster differ.
     now = time.time()
     free = or_(table.owner.is_(None), table.lease_expires < now)
     query = select(table).where(where, free).order_by(*order_by).limit(limit)
@@ -159,6 +161,7 @@ class StateFolder:
 
     @staticmethod
     def _identity(path: Path) -> str:
+        # Kept in the folder: after a restart the process finds the rows that it owned before.
         if not path.exists():
             write_text(path, uuid.uuid4().hex)
         return path.read_text(encoding="utf-8").strip()

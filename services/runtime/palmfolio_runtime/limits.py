@@ -23,6 +23,7 @@ class Limits(BaseModel):
     @classmethod
     def unknown(cls, name: str) -> str:
         """What is wrong with a limit that the service does not have, for people."""
+        # Most wrong limits are right ones in another service's file.
         owners = [kind.service for kind in Limits.__subclasses__() if name in kind.model_fields]
         known = ", ".join(cls.model_fields)
         whose = f" but of the {' and the '.join(owners)}" if owners else ""

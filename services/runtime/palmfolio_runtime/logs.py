@@ -41,6 +41,7 @@ def configure(service: str, log_format: Literal["text", "json"], level: str) -> 
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    # These log every request or migration step, also when all is well.
     for chatty in ("alembic", "httpx", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from palmfolio_runtime.errors import invalid_argument
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+# Narrower than `_ID`, as ids of clients appear in file names and DNS labels.
 _CHOSEN_ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 

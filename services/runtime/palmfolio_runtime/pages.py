@@ -48,6 +48,7 @@ class Page:
             rows: the rows after `after` in the listing's order, `size + 1` of them if there are.
             key: a row's key.
         """
+        # One row more than the page holds tells whether there is a next page, without a count.
         if len(rows) <= self.size:
             return rows, ""
         text = json.dumps([self.scope, *key(rows[self.size - 1])], separators=(",", ":"))
@@ -93,6 +94,7 @@ class Listing:
             raise invalid_argument(
                 ("page_size", f"{page_size} is negative; 0 means {DEFAULT_PAGE_SIZE}")
             )
+        # Asking for too much is not an error: a client goes on with the token in any case.
         size = min(page_size, MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE
         scope = digest({"listing": self._name, "filters": dict(filters or {})}, length=12)
         return Page(size, self._read(page_token, scope) if page_token else None, scope)

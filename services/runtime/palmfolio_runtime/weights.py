@@ -49,6 +49,7 @@ def canonical_weights(
     scaled = {trait: values[trait] / largest for trait in sorted(values)}
     total = math.fsum(scaled.values())
     rounded = {trait: round(value / total, _DIGITS) for trait, value in scaled.items()}
+    # The name breaks ties, so that the order in which a client sends traits does not matter.
     top = max(rounded, key=lambda trait: (rounded[trait], trait))
     rest = math.fsum(value for trait, value in rounded.items() if trait != top)
     rounded[top] = round(1.0 - rest, _DIGITS)

@@ -12,6 +12,7 @@ Options = list[tuple[str, int | str]]
 
 
 def _keepalive() -> Options:
+    # Finds a peer whose machine is gone, also between calls: TCP alone would wait for hours.
     return [
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
@@ -25,6 +26,7 @@ def server_options(limits: Limits) -> Options:
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", limits.max_message_bytes),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        # A server must not close connections for the pings that keep them alive.
         ("grpc.http2.max_ping_strikes", 0),
         # Otherwise two servers on one port would silently share its calls.
         ("grpc.so_reuseport", 0),
@@ -37,6 +39,7 @@ def client_options(limits: Limits) -> Options:
     return [
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", limits.max_message_bytes),
+        # gRPC's default of two minutes would leave a service waiting long after the other is back.
         ("grpc.max_reconnect_backoff_ms", 5_000),
         *_keepalive(),
     ]

@@ -74,6 +74,7 @@ def failure_of(dependency: str, error: grpc.RpcError) -> CallError:
     """
     status = status_of(error)
     code = error.code() if isinstance(error, grpc.Call | aio.AioRpcError) else None
+    # Without a code the call never reached a server.
     if code is None or is_transient(error) or code in _INTERRUPTED:
         return DependencyDown(dependency, status)
     if code in _FAULTS:

@@ -94,6 +94,7 @@ class ScorerClient(Connection):
             request, timeout=self._call_timeout, metadata=self._metadata
         )
         info = await self.answer(call)
+        # A scorer that does not report it must take one sample.
         return int(info.limits.get("max_samples", 1))
 
     async def score(
@@ -176,6 +177,7 @@ class BlockingScorerClient:
                     request, timeout=self._scoring_timeout, metadata=self._metadata
                 ).rewards
             except grpc.RpcError as error:
+                # Scoring changes nothing, so a call whose answer was lost is made again.
                 failure = failure_of(_DEPENDENCY, error)
                 out_of_patience = time.monotonic() - began > self._patience.seconds
                 if not isinstance(failure, DependencyDown) or out_of_patience:

@@ -10,7 +10,7 @@ from palmfolio_runtime.clients.failures import DependencyDown
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
 
-# A training may take days: whoever watches it calls again when this deadline has passed.
+# A training may take days: its watcher calls again when this deadline has passed.
 _WATCH_SECONDS = 3600.0
 
 
@@ -57,6 +57,7 @@ class TrainerClient(Connection):
             request, timeout=self._call_timeout, metadata=self._metadata
         )
         info = await self.answer(call)
+        # An empty list means "none" only from a trainer that is ready.
         if not info.base_models and not info.readiness.ready:
             reasons = "; ".join(info.readiness.reasons) or "is starting"
             raise DependencyDown.because(self.dependency, reasons)

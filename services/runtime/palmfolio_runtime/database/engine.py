@@ -64,6 +64,7 @@ class Database:
         if parsed.drivername in ("postgres", "postgresql"):
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        # SQLite has one writer at a time: more threads would only wait for its lock.
         workers = 1 if self.is_sqlite else 4
         options = {} if self.is_sqlite else _postgres_options(parsed, workers)
         self.engine: Engine = create_engine(parsed, pool_pre_ping=True, **options)
@@ -124,6 +125,7 @@ class Database:
         """
 
         def transaction() -> R:
+            # Rows are read after the commit, outside the transaction: they must not expire.
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 return function(session, *args, **kwargs)
 

@@ -16,6 +16,7 @@ def run(metadata: Sequence[MetaData]) -> None:
     context.configure(
         connection=connection,
         target_metadata=list(metadata),
+        # SQLite cannot alter a column: a batch copies the table instead.
         render_as_batch=connection.dialect.name == "sqlite",
     )
     with context.begin_transaction():

@@ -71,6 +71,7 @@ class OperationsServicer(operations_pb2_grpc.OperationsServicer):  # type: ignor
             left = deadline - asyncio.get_running_loop().time()
             if row.state is not OperationState.RUNNING or left <= 0:
                 return store.to_proto(row)
+            # Another replica's change wakes nobody here, so the database is read every second.
             await self._changes.wait(min(1.0, left))
 
     async def DeleteOperation(

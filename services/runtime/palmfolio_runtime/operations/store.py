@@ -146,6 +146,7 @@ def events_after(
 ) -> tuple[Sequence[EventRow], bool]:
     """The events after `number`, at most `limit`, and whether the operation is finished."""
     row = session.get(OperationRow, operation_id)
+    # Read before the events: a finished operation gets no more of them, so none is missed.
     finished = row is None or row.state is not OperationState.RUNNING
     query = select(EventRow).where(EventRow.operation == operation_id, EventRow.number > number)
     return session.scalars(query.order_by(EventRow.number).limit(limit)).all(), finished
@@ -175,6 +176,7 @@ def remember_request(
     session: Session, method: str, request_id: str, body: Message, result: str
 ) -> None:
     """Stores what a request answered, so that its retry gets the same answer."""
+    # Merged, not added: the row is there when the operation that it named was deleted since.
     session.merge(
         RequestRow(
             method=method, request_id=request_id, body_digest=_body_digest(body), result=result
@@ -183,6 +185,7 @@ def remember_request(
 
 
 def _body_digest(body: Message) -> str:
+    # Deterministic: the entries of a map have no order.
     return hashlib.sha256(body.SerializeToString(deterministic=True)).hexdigest()
 
 

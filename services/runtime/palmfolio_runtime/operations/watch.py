@@ -45,6 +45,7 @@ async def watch(
         for event in events:
             number = event.number
             yield event.payload
+        # A finished operation may have more events than one read returns.
         if finished and not events:
             return
         if not events:

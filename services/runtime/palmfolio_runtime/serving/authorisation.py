@@ -91,6 +91,7 @@ def authorise(method: str, authorization: str, tokens: Sequence[Token]) -> None:
     if scheme.lower() != "bearer" or not presented:
         raise errors.unauthenticated("a token is required: send `authorization: Bearer TOKEN`")
     hashed = hashlib.sha256(presented.encode()).hexdigest()
+    # Compared in constant time: how long a refusal takes tells nothing about the known tokens.
     role = next((t.role for t in tokens if hmac.compare_digest(t.sha256, hashed)), None)
     if role is None:
         raise errors.unauthenticated("the token is not known to this server")

@@ -25,6 +25,7 @@ def is_serving(address: str, service: str, ca: Path | None, timeout_seconds: flo
         except grpc.RpcError as error:
             print(f"{address} does not answer: {error.details()}", file=sys.stderr)
             return False
+    # On standard error: standard output belongs to the program that calls this one.
     name = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     print(f"{service or 'server'} at {address}: {name}", file=sys.stderr)
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

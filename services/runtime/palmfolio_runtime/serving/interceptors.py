@@ -45,6 +45,7 @@ class CallInterceptor(aio.ServerInterceptor):
             # The libraries' own servicers; health streams by `context.write`, not as a generator.
             return handler
         metadata = dict(handler_call_details.invocation_metadata or ())
+        # A client's own id is kept, so that one id leads through the logs of all services.
         request_id = str(metadata.get("x-request-id", "")) or uuid.uuid4().hex
         authorization = str(metadata.get("authorization", ""))
         return self._wrap(handler, method, request_id, authorization)
@@ -131,5 +132,6 @@ class _Call:
         CALLS_RUNNING.labels(self._method).dec()
         CALLS.labels(self._method, self._code).inc()
         CALL_SECONDS.labels(self._method).observe(seconds)
+        # At the usual level only what went wrong is logged; the metrics count everything.
         write = log.debug if self._code == "OK" else log.info
         write("call", method=self._method, code=self._code, ms=round(1000 * seconds, 1))

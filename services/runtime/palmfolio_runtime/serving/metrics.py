@@ -17,6 +17,7 @@ from prometheus_client import (
 
 from palmfolio_runtime.config import MetricsConfig, TlsConfig
 
+# Not prometheus_client's global registry, to which any library may add collectors.
 REGISTRY = CollectorRegistry()
 """The process's metrics; a service registers its own collectors here."""
 

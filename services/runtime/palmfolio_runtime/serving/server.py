@@ -87,6 +87,8 @@ async def _serve(service: Service, config: ServerConfig) -> None:
     service.register(server)
     health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
     reflection.enable([*service.names, health_name], server)
+    # Alive from the first moment, ready later: an orchestrator must not restart a service that
+    # loads its models.
     await health.set("", _SERVING)
     await health.set(service.names[0], _NOT_SERVING)
     address = _listen(server, config)
@@ -95,6 +97,7 @@ async def _serve(service: Service, config: ServerConfig) -> None:
     metrics = MetricsServer.start(config.metrics, config.tls) if config.metrics else None
     if metrics:
         log.info("serving metrics", address=metrics.address)
+    # Written after the port is open: a program that waits for the file can connect at once.
     if config.address_file:
         write_text(config.address_file, address)
 
@@ -112,6 +115,7 @@ async def _serve(service: Service, config: ServerConfig) -> None:
                 task.cancel()
     finally:
         log.info("stopping", drain_seconds=config.drain_seconds)
+        # Not serving first, so that load balancers send nothing new while running calls end.
         await health.enter_graceful_shutdown()
         await server.stop(config.drain_seconds)
         starting.cancel()
@@ -141,7 +145,7 @@ async def _reload_on_signal(service: Reloadable, signalled: asyncio.Event) -> No
         log.info("reloading")
         try:
             await service.reload()
-        except Exception:
+        except Exception:  # the service goes on with the configuration that it has
             log.exception("the reload failed")
 
 
@@ -152,6 +156,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         if stop.is_set():
             log.warning("second signal: stopping at once")
             sys.stderr.flush()
+            # The default action ends the process with the status that its parent expects.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         stop.set()

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import settings
 
 from palmfolio_runtime.database import Database
+from palmfolio_selector.builds.context import ServerParts
+from tests.support.selector_server import close_parts, make_parts
 
 # Machines differ in speed; what is tested does not.
 settings.register_profile("any-speed", deadline=None, max_examples=50)
@@ -19,3 +21,11 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await database.migrate("palmfolio_selector.store")
     yield database
     database.close()
+
+
+@pytest.fixture
+async def parts(database: Database, database_url: str) -> AsyncIterator[ServerParts]:
+    """The parts that calls and builds share, on the test's database."""
+    parts = make_parts(database, database_url)
+    yield parts
+    await close_parts(parts)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -14,23 +13,19 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import operations
-from palmfolio_runtime.clients.scorer import ScorerClient
-from palmfolio_runtime.clients.trainer import TrainerClient
-from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.database import Database
-from palmfolio_runtime.operations import Changes, OperationsServicer
+from palmfolio_runtime.limits import SelectorLimits
+from palmfolio_runtime.operations import OperationsServicer
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import ServerParts
 from palmfolio_selector.builds.runner import Builds
 from palmfolio_selector.calls.readiness import ServerState
-from palmfolio_selector.config import SelectorConfig
 from palmfolio_selector.domain.spec import canonical_spec
 from palmfolio_selector.servicer import SelectorServicer
 from palmfolio_selector.store import builds, measurement, policies, portfolios
 
 TRAITS = ["brevity", "warmth"]
-NOWHERE = Endpoint(address="127.0.0.1:9")
 CONTEXT = cast(Context, None)
 WRITE = re.compile(r"\s*(WITH\b.*\b)?(INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DROP)\b", re.I | re.S)
 
@@ -46,33 +41,6 @@ READS = {
     "ListPortfolios",
     "Route",
 }
-
-
-def make_parts(database: Database, url: str) -> ServerParts:
-    """A server whose scorer and trainer are away."""
-    config = SelectorConfig(database_url=url, trainer=NOWHERE, scorer=NOWHERE)
-    return ServerParts(
-        config=config,
-        database=database,
-        changes=Changes(),
-        trainer=TrainerClient(
-            NOWHERE, config.limits, call_timeout_seconds=1, sampling_timeout_seconds=1
-        ),
-        scorer=ScorerClient(
-            NOWHERE, config.limits, call_timeout_seconds=1, scoring_timeout_seconds=1
-        ),
-        mathematics=ThreadPoolExecutor(1),
-    )
-
-
-@pytest.fixture
-async def parts(database: Database, database_url: str) -> AsyncIterator[ServerParts]:
-    """What calls and builds share."""
-    parts = make_parts(database, database_url)
-    yield parts
-    await parts.trainer.close()
-    await parts.scorer.close()
-    parts.mathematics.shutdown(wait=False)
 
 
 @pytest.fixture
@@ -180,7 +148,7 @@ async def test_calls_without_side_effects_change_nothing(
 ) -> None:
     chosen_from = await filled(servicer)
     spec = make_spec(chosen_from.evaluations.prompt_set)
-    canonical = canonical_spec(spec, servicer_limits())
+    canonical = canonical_spec(spec, SelectorLimits())
     operation = await database.run(begin_prepared, canonical)
     await database.run(cancel, operation)
     weights = types_pb2.Weights(values={"brevity": 1.0})
@@ -207,11 +175,6 @@ async def test_calls_without_side_effects_change_nothing(
             else:
                 await answer
         assert statements or name == "GetServerInfo"
-
-
-def servicer_limits() -> Any:
-    """The limits of the server under test."""
-    return SelectorConfig(database_url="sqlite://", trainer=NOWHERE, scorer=NOWHERE).limits
 
 
 def cancel(session: Session, operation: str) -> None:
@@ -253,7 +216,7 @@ async def test_a_turn_of_a_builds_loop_reads_without_writing(
     database: Database, servicer: SelectorServicer
 ) -> None:
     chosen_from = await filled(servicer)
-    spec = canonical_spec(make_spec(chosen_from.evaluations.prompt_set), servicer_limits())
+    spec = canonical_spec(make_spec(chosen_from.evaluations.prompt_set), SelectorLimits())
     await database.run(begin_prepared, spec)
     with only_reads(database):
         for _ in range(3):
@@ -269,7 +232,7 @@ async def test_operations_are_read_without_writing(
     database: Database, parts: ServerParts, servicer: SelectorServicer
 ) -> None:
     chosen_from = await filled(servicer)
-    spec = canonical_spec(make_spec(chosen_from.evaluations.prompt_set), servicer_limits())
+    spec = canonical_spec(make_spec(chosen_from.evaluations.prompt_set), SelectorLimits())
     name = await database.run(begin_prepared, spec)
     calls = OperationsServicer(database, parts.changes, Builds(parts).cancel)
     with only_reads(database):

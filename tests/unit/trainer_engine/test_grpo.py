@@ -1,6 +1,7 @@
 """Training with GRPO."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from palmfolio_trainer.models.loading import load_model
+from palmfolio_trainer.policies.artifacts import ArtifactStore, seal
 from palmfolio_trainer.sampling.transformers.sampler import Sampler
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
 from palmfolio_trainer.training.methods.registry import METHODS
@@ -71,6 +73,26 @@ def test_equal_adapters_are_equal_files(base_path: Path, tmp_path: Path) -> None
     # From a set, whose order is another in each process.
     assert len(described["target_modules"]) > 5
     assert described["target_modules"] == sorted(described["target_modules"])
+
+
+def test_the_same_training_in_another_folder_is_the_same_artifact(
+    base_path: Path, tmp_path: Path
+) -> None:
+    """Neither the adapter's folder nor the base model's is written into the artifact."""
+    elsewhere = shutil.copytree(base_path, tmp_path / "models" / "elsewhere")
+    store = ArtifactStore((tmp_path / "root").as_uri(), tmp_path / "cache")
+    published = []
+    for base, folder in ((base_path, tmp_path / "a"), (elsewhere, tmp_path / "deep" / "b")):
+        train(base, folder, base_model="tiny", base_revision="r1")
+        seal(folder)
+        published.append(store.publish(folder, "p1"))
+    assert published[0] == published[1]
+    described = json.loads((tmp_path / "a" / "adapter_config.json").read_text())
+    assert (described["base_model_name_or_path"], described["revision"]) == ("tiny", "r1")
+    assert str(tmp_path) not in json.dumps(described)
+    # Loading goes by the folder that it is given, not by that name.
+    fetched = store.fetch(*published[0])
+    assert load_model(elsewhere, adapter=fetched).active_adapters == ["default"]
 
 
 def test_several_passes_give_the_update_of_one(base_path: Path, tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ class Keywords(TextTrait[KeywordsOptions]):
     """Raw reward: the share of `words` in the response, in [0, 1]."""
 
     options_type = KeywordsOptions
-    # Raise it whenever the same options would give another reward: the trait's version follows.
+    # Raise it whenever the same options would give another reward: it changes the trait's version.
     code_version = 1
 
     def reward(self, sample: Sample) -> float:
         """A function of the sample only: no state, no clock, no randomness."""
         if not sample.response.strip():
-            # The sample gets this as its status, and no reward; its neighbours are scored.
+            # This becomes the sample's status: it has no reward, and the other samples are scored.
             raise SampleError("is empty", field="response")
         text = sample.response.casefold()
         found = sum(word.casefold() in text for word in self.options.words)

@@ -1,4 +1,4 @@
-"""A model whose answers are known, and traits on it, for tests of the engine."""
+"""A model with known outputs, and traits on it, for tests of the engine."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ from palmfolio_scorer.traits.kind import ModelTrait
 
 
 class CountingModel(DeviceModel):
-    """Says (sum of character codes, length) of a text; keeps the batches it was given."""
+    """Outputs (sum of character codes, length) for a text; keeps the batches that it computed."""
 
     revision = "test"
     device = "cpu"
@@ -54,7 +54,7 @@ class CountingModel(DeviceModel):
 
 
 def value_of(text: str) -> float:
-    """What `CountingModel` says of a text."""
+    """The first output of `CountingModel` for a text."""
     return float(sum(map(ord, text)))
 
 
@@ -80,7 +80,7 @@ class CountingTrait(ModelTrait[NoOptions]):
 
 
 def served(trait: object, name: str = "trait", failure: str = "") -> ServedTrait:
-    """A trait as the engine takes it."""
+    """A trait in the form that the engine takes."""
     spec = TraitSpec(name=name, kind="test", normalisation=Identity())
     return ServedTrait(spec, trait, version="v", failure=failure)  # type: ignore[arg-type]
 

@@ -182,7 +182,7 @@ def _check(rewards: types_pb2.RewardMatrix, i: int, poison: Poison) -> None:
 
 
 @pytest.mark.parametrize("name", POISON)
-def test_poison_fails_alone(scorer: ScorerProcess, name: str) -> None:
+def test_poison_fails_no_other(scorer: ScorerProcess, name: str) -> None:
     poison = POISON[name]
     good = [Poison(text, frozenset()) for text in GOOD]
     alone = _score(scorer, good)

@@ -167,7 +167,7 @@ def test_a_queue_that_is_far_too_small_for_all_is_waited_for(lengths: ServicePro
         _check(results, share)
 
 
-def test_poison_fails_in_its_place_and_alone(score: Score) -> None:
+def test_poison_fails_in_its_place_and_no_other(score: Score) -> None:
     poison = {
         3: (Sample("p", "x" * 40_000), "response: has 40000 characters; at most 32768"),
         10: (Sample("\udfff", "r"), "prompt: is not valid UTF-8"),

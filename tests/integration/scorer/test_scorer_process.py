@@ -79,7 +79,7 @@ def test_a_batch_scores_as_its_samples_do_alone(scorer: ScorerProcess) -> None:
     assert flipped == pytest.approx(alone, abs=1e-5)
 
 
-def test_poisoned_samples_fail_alone_and_say_why(scorer: ScorerProcess) -> None:
+def test_poisoned_samples_fail_no_others_and_say_why(scorer: ScorerProcess) -> None:
     rewards = _score(scorer, "fine", "x" * 40_000, "", "nul \0 and \x07 control", "fine")
     codes = [status.status.code for status in rewards.statuses]
     assert codes == [0, grpc.StatusCode.INVALID_ARGUMENT.value[0], 0, 0, 0]
@@ -94,7 +94,7 @@ def test_poisoned_samples_fail_alone_and_say_why(scorer: ScorerProcess) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"\xff\xfe12", b"\xed\xa0\x801"], ids=["bytes", "surrogate"])
-def test_text_that_is_not_utf8_fails_its_sample_alone(scorer: ScorerProcess, bad: bytes) -> None:
+def test_text_that_is_not_utf8_fails_only_its_sample(scorer: ScorerProcess, bad: bytes) -> None:
     request = scorer_pb2.ScoreRequest(samples=_samples("hello", "QQQQ")).SerializeToString()
     score: Any = scorer.channel.unary_unary(
         f"/{SERVICE}/Score", response_deserializer=scorer_pb2.ScoreResponse.FromString

@@ -67,7 +67,7 @@ def test_a_stream_reads_no_further_than_its_window_while_the_client_does_not_rea
     responses.cancel()
 
 
-def test_a_poisoned_item_of_a_stream_fails_alone(lengths: ScorerProcess) -> None:
+def test_a_poisoned_item_of_a_stream_fails_no_other(lengths: ScorerProcess) -> None:
     request = scorer_pb2.ScoreStreamRequest(items=_items(1, 2)).SerializeToString()
     stream: Any = lengths.channel.stream_stream(
         f"/{SCORER}/ScoreStream",

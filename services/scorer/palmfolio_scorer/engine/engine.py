@@ -89,7 +89,7 @@ class Engine:
         return self._cpu_lanes
 
     async def stop(self) -> None:
-        """Ends the threads after their current batches; what waits fails as UNAVAILABLE."""
+        """Ends the threads after their current batches; inputs that wait fail as UNAVAILABLE."""
         for worker in self._workers.values():
             await asyncio.to_thread(worker.stop)
         await self.admission.idle.wait()

@@ -1,1 +1,1 @@
-"""Neural models: what turns texts into numbers on a device."""
+"""Neural models: they turn texts into numbers on a device."""

@@ -38,7 +38,7 @@ class ClassifierModel(DeviceModel):
     template wrote. An output is the logits (K,), K = `num_labels`.
 
     Attributes:
-        num_labels: how many logits there are.
+        num_labels: the number of logits.
         labels: positions of the logits, by name.
         tokenizer: the model's own; it renders chat templates.
     """

@@ -32,6 +32,10 @@ class EmbeddingModel(DeviceModel):
     """
 
     def __init__(self, options: ModelOptions, device: str) -> None:
+        """
+        Raises:
+            TraitLoadError: the model cannot be loaded.
+        """
         from sentence_transformers import SentenceTransformer
 
         from palmfolio_scorer.models.onednn import use_onednn

@@ -1,4 +1,4 @@
-"""A model's files: where they are, and the digest that tells their version."""
+"""A model's files: their folder, and the digest that is their version."""
 
 import enum
 import hashlib

@@ -35,7 +35,7 @@ class Encoded:
 
 
 class ModelOptions(BaseModel):
-    """Where a model comes from and how it runs: options of every trait that uses one."""
+    """The source of a model and how it runs: options of every trait with a model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -76,10 +76,10 @@ def _check_files(folder: Path) -> None:
             f"the model folder {folder} holds an adapter (adapter_config.json), which itself "
             "names its base model: merge it into its base model, and name the merged model"
         )
-    for where, _, names in os.walk(folder, followlinks=False):
+    for subfolder, _, names in os.walk(folder, followlinks=False):
         pickled = sorted(n for n in names if n.startswith("pytorch_model") and n.endswith(".bin"))
         if pickled and not any(name.endswith(".safetensors") for name in names):
             raise TraitLoadError(
-                f"the model folder {where} holds pickled weights only ({pickled[0]}); pickles are "
-                "never loaded: save the model as safetensors (`save_pretrained`)"
+                f"the model folder {subfolder} holds pickled weights only ({pickled[0]}); pickles "
+                "are never loaded: save the model as safetensors (`save_pretrained`)"
             )

@@ -27,7 +27,7 @@ class LimitedTokeniser:
         model_limit: int | None,
         overflow: Literal["truncate", "truncate_left", "fail"],
     ) -> None:
-        """`model_limit` is how many positions the model has; None where it has no limit."""
+        """`model_limit` is the number of positions of the model; None if it has no limit."""
         self.tokenizer = tokenizer
         limits = [max_tokens, model_limit, tokenizer.model_max_length]
         self.max_tokens = min(limit for limit in [*limits, sys.maxsize] if limit is not None)

@@ -29,7 +29,7 @@ def test_places_are_free_again_after_an_error() -> None:
         pass
 
 
-def test_a_request_alone_is_always_taken() -> None:
+def test_a_request_of_any_size_is_taken_while_nothing_runs() -> None:
     with Admission(10, 100).admit(1000, 10_000):
         pass
 

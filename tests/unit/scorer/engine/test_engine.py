@@ -1,4 +1,4 @@
-"""The engine: right values whatever the batch, failures that stay alone, bounded queues."""
+"""The engine: right values in every batch, failures that fail nothing else, bounded queues."""
 
 import asyncio
 import time
@@ -57,7 +57,7 @@ async def test_a_repeated_request_is_served_from_the_cache_unless_it_is_off() ->
         assert len(model.batches) == batches
 
 
-async def test_a_poisoned_sample_fails_alone() -> None:
+async def test_a_poisoned_sample_fails_no_other() -> None:
     def fault(texts: Sequence[str]) -> None:
         if any("crash" in text for text in texts):
             raise ValueError("a kernel failed")

@@ -136,7 +136,7 @@ def test_rewards_equal_transformers_one_at_a_time(
         assert squashed == pytest.approx(wanted, abs=1e-2, nan_ok=True)
 
 
-def test_what_cannot_be_scored_fails_alone() -> None:
+def test_a_sample_that_cannot_be_scored_fails_no_other() -> None:
     samples = [Sample("p", ""), Sample("p", "x" * 300), Sample("", "fine"), Sample("q" * 300, "ok")]
     table = _table(_trait(), samples)
     assert sorted(table.failures) == [(0, 0), (1, 0)]

@@ -30,7 +30,7 @@ def test_equals_the_layer_it_replaces(
         torch.testing.assert_close(model(x), layer(x), rtol=tolerance, atol=tolerance)
 
 
-def test_shared_weights_and_other_devices_are_left_alone() -> None:
+def test_shared_weights_and_other_devices_are_kept() -> None:
     class Model(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()

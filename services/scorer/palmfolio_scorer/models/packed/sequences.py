@@ -48,8 +48,8 @@ class Pack:
     read_positions: torch.Tensor
     """(R,) positions of the tokens that the model's head reads, sequence after sequence, int64."""
     first_only: torch.nn.Module | None
-    """The attention layer whose output is needed for each sequence's first token only; None where
-    no layer is so."""
+    """The attention layer whose output is needed only for each sequence's first token; None if all
+    layers need all tokens."""
 
     @property
     def longest(self) -> int:

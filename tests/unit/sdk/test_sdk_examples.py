@@ -15,7 +15,16 @@ import palmfolio
 import palmfolio.report
 import palmfolio.testing
 from palmfolio import _client, errors
-from palmfolio.types import common, evaluations, portfolios, scorer, selections, strategies, trainer
+from palmfolio.types import (
+    certificates,
+    common,
+    evaluations,
+    portfolios,
+    scorer,
+    selections,
+    strategies,
+    trainer,
+)
 
 ROOT = Path(__file__).parents[3]
 SERVICES: dict[str, type] = {
@@ -24,7 +33,16 @@ SERVICES: dict[str, type] = {
     "client.selector": _client.Selector,
     "client": palmfolio.Client,
 }
-TYPE_MODULES = [common, evaluations, portfolios, scorer, selections, strategies, trainer]
+TYPE_MODULES = [
+    certificates,
+    common,
+    evaluations,
+    portfolios,
+    scorer,
+    selections,
+    strategies,
+    trainer,
+]
 # Classes whose values users make; the others only come out of calls.
 MADE_BY_USERS = [
     palmfolio.AdaptiveStrategy,

@@ -6,6 +6,15 @@ a field that may be left out is None when it is, and where the protocol lets one
 be set (`strategy`, `method`) there is one field that holds one of several classes.
 """
 
+from palmfolio.types.certificates import (
+    Baselines,
+    Certificate,
+    ConfidenceBound,
+    Optimality,
+    PlannedGuarantee,
+    Refutation,
+    TrainableBound,
+)
 from palmfolio.types.common import (
     BaseModel,
     DeviceMemory,
@@ -18,23 +27,16 @@ from palmfolio.types.common import (
 )
 from palmfolio.types.evaluations import Evaluation, EvaluationImport, ImportedEvaluation
 from palmfolio.types.portfolios import (
-    Baselines,
     BuildEvent,
     BuildStage,
     Candidate,
-    Certificate,
-    ConfidenceBound,
     FailedTraining,
-    Optimality,
     Plan,
-    PlannedGuarantee,
     Portfolio,
     PortfolioSpec,
     PortfolioState,
-    Refutation,
     Route,
     SampleAnswer,
-    TrainableBound,
 )
 from palmfolio.types.scorer import (
     Calibration,

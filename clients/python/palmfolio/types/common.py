@@ -29,15 +29,19 @@ class Readiness:
 
     ready: bool = False
     reasons: tuple[str, ...] = ()
+    """Why it is not ready, for people; empty when it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """A model that policies are trained from. Unchanged, it is the policy `policy`."""
+    """A model that policies are trained from."""
 
     name: str
+    """The name that requests use."""
     policy: str
+    """`policies/{id}` of the unchanged model, which can be sampled like any policy."""
     revision: str
+    """Digest of the files that the trainer loads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +49,17 @@ class LoadedModel:
     """A model that a scorer holds in memory, and the traits that use it."""
 
     source: str
+    """As the traits' declarations name it."""
     revision: str
+    """Digest of the model's files, or the hub's commit."""
     device: str
+    """For example `cpu` or `cuda:0`."""
     dtype: str
+    """For example `float32` or `bfloat16`."""
     parameter_bytes: int = 0
+    """Bytes of the weights."""
     traits: tuple[str, ...] = ()
-    """Empty once a reload has left it to requests that were under way."""
+    """Empty when a reload dropped the model and only running requests still use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,9 @@ class DeviceMemory:
 
     device: str
     allocated_bytes: int = 0
+    """Bytes in use by tensors."""
     reserved_bytes: int = 0
+    """Bytes that the process keeps, in use or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +78,21 @@ class ServerInfo:
     """A service's version, limits and models, and whether it is ready."""
 
     service: str
+    """`scorer`, `trainer` or `selector`."""
     version: str = ""
     readiness: Readiness = field(default_factory=Readiness)
     limits: Mapping[str, int] = field(default_factory=dict)
+    """Limits by name, for example `max_samples`."""
     devices: tuple[str, ...] = ()
+    """The devices that models run on, for example `cpu` or `cuda:0`."""
     base_models: tuple[BaseModel, ...] = ()
+    """The models that can be trained; trainer only."""
     loaded_models: tuple[LoadedModel, ...] = ()
+    """The models in memory; scorer only."""
     device_memory: tuple[DeviceMemory, ...] = ()
+    """Scorer only, for devices with memory of their own."""
     resident_bytes: int | None = None
-    """Main memory that the process takes; None where the system does not tell."""
+    """Bytes of main memory that the process takes; None where the system does not tell."""
     reload_failure: str = ""
     """Why the last reload of the configuration was refused; empty when it was not."""
 
@@ -85,6 +102,8 @@ class PromptSet:
     """Prompts addressed by their content. Listings and answers may leave the prompts out."""
 
     name: str
+    """`promptSets/{id}`; the id is a digest of the prompts."""
     prompts: tuple[str, ...] = ()
     display_name: str = ""
+    """For people; not part of the identity."""
     create_time: datetime | None = None

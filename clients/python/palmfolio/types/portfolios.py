@@ -1,10 +1,18 @@
-"""Portfolios: what determines them, what is certified about them, and how a build goes."""
+"""Portfolios: their specs, their candidates, and the events of a build."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from palmfolio.types.certificates import (
+    Baselines,
+    Certificate,
+    ConfidenceBound,
+    Optimality,
+    PlannedGuarantee,
+    TrainableBound,
+)
 from palmfolio.types.common import KINDS, Failure, Weights
 from palmfolio.types.strategies import STRATEGIES, AdaptiveStrategy, Strategy
 from palmfolio.types.trainer import GrpoConfig, SamplingConfig
@@ -48,9 +56,13 @@ class PortfolioSpec:
     """
 
     base_model: str
+    """The name of one of the trainer's base models."""
     traits: tuple[str, ...]
+    """Names of traits, 2 to 20."""
     training_prompt_set: str
+    """`promptSets/{id}` to train on."""
     evaluation_prompt_set: str
+    """`promptSets/{id}` to evaluate on."""
     strategy: Strategy | None = field(
         default=AdaptiveStrategy(),
         metadata={KINDS: STRATEGIES},
@@ -88,31 +100,9 @@ class Candidate:
     adapter: str | None = None
     """URI of the adapter; None for a base model."""
     selected: bool = False
+    """Whether it is a member of the portfolio."""
     is_base_model: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """How far a portfolio is from the best candidate, exact over every user."""
-
-    additive: float
-    multiplicative: float
-    worst_weights: Weights
-    epsilon: float = 0.0
-    delta: float = 0.0
-    gap: float = 0.0
-    """The additive gap at epsilon 0."""
-    gap_weights: Weights = field(default_factory=dict)
-    corner_weights: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Baselines:
-    """What a portfolio is compared with: additive gaps at epsilon 0 over the same candidates."""
-
-    base_model: float
-    best_single_policy: float
-    best_single_policy_name: str = ""
+    """True for an unchanged base model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,69 +124,36 @@ class FailedTraining:
 
 
 @dataclass(frozen=True, slots=True)
-class Optimality:
-    """How good a portfolio is among all portfolios of the same candidates."""
-
-    size_lower_bound: int
-    gap_lower_bound: float = 0.0
-    optimal: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refutation:
-    """A training that another policy outdid at the training's own weights."""
-
-    policy: str
-    better_policy: str
-    weights: Weights
-    shortfall: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class TrainableBound:
-    """How far a portfolio is from everything that could be trained, if `alpha` holds."""
-
-    gap: float
-    worst_weights: Weights
-    alpha: float = 0.0
-    trainings: int = 0
-    target_met: bool = False
-    refutations: tuple[Refutation, ...] = ()
-    """None is no proof that `alpha` holds."""
-    candidates_gap: float = 0.0
-    """As `gap`, for all candidates in place of the members."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConfidenceBound:
-    """An upper bound on the true gap against all candidates, as prompts are finitely many."""
-
-    level: float
-    gap: float
-    worst_weights: Weights
-    method: str = ""
-    prompts: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Portfolio:
     """A small set of policies in which every user finds a near-optimal one."""
 
     name: str
+    """`portfolios/{id}`."""
     spec: PortfolioSpec
     state: PortfolioState = PortfolioState.UNSPECIFIED
     candidates: tuple[Candidate, ...] = ()
+    """Every policy that was measured (the first 5,000), members first; empty until ready."""
     certificate: Certificate | None = None
+    """None until ready, as is `baselines`."""
     baselines: Baselines | None = None
     sample_answers: tuple[SampleAnswer, ...] = ()
+    """A few evaluated responses of each member, to the same prompts; empty in listings."""
     create_time: datetime | None = None
+    """When it was first asked for."""
     error: Failure | None = None
+    """Why the last build failed; None when it did not."""
     operation: str = ""
+    """`operations/{id}` of the last build; empty when nothing was built."""
     failed_trainings: tuple[FailedTraining, ...] = ()
+    """Trainings that failed while the build went on without them."""
     trait_versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the traits that the values are for."""
     optimality: Optimality | None = None
     trainable: TrainableBound | None = None
+    """None without trainings, and where a training has a KL penalty: its result then bounds
+    nothing."""
     confidence: ConfidenceBound | None = None
+    """None when there are too few prompts or too many candidates for it."""
     source: str | None = None
     """Where imported evaluations came from; None when builds made them."""
 
@@ -214,33 +171,34 @@ class BuildEvent:
     time: datetime | None = None
     stage: BuildStage = BuildStage.UNSPECIFIED
     message: str = ""
+    """For people."""
     policy: str = ""
+    """`policies/{id}` that it is about; empty when it is about no single policy."""
     done: int = 0
+    """Steps, responses or samples that are done, of `total`."""
     total: int = 0
+    """0 for an event without a count."""
     candidates_done: int = 0
+    """Policies that are trained and evaluated, of `candidates_total`."""
     candidates_total: int = 0
     reward_means: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedGuarantee:
-    """What holds before anything is trained, if every training reaches its spec's alpha."""
-
-    epsilon: float
-    delta: float
-    prompt_error: float = 0.0
+    """Mean normalised reward per trait of what was just trained or scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a build would train, and what it could guarantee."""
+    """The trainings of a build that was not started, and its guarantee."""
 
     trainings: int
+    """Trainings that the strategy wants; for `adaptive`, at most that many."""
     trainings_allowed: int = 0
+    """A build fails at once when it wants more."""
     trainings_reused: int = 0
+    """Trainings that an earlier build made with the same settings."""
     weights: tuple[Weights, ...] = ()
     """Weights to train at, in order: the first 1,000, or what `adaptive` begins with."""
     responses: int = 0
+    """Responses to sample and score, at most."""
     guarantee: PlannedGuarantee | None = None
     """None when nothing can be promised beforehand."""
 
@@ -250,9 +208,13 @@ class Route:
     """The member of a portfolio that serves some weights best."""
 
     policy: str
+    """`policies/{id}`."""
     weights: Weights
+    """The weights as used: they sum to 1."""
     value: Mapping[str, float]
+    """The policy's value per trait, in [0, 1]."""
     utility: float
+    """The weighted value: the sum over traits of weight times value, in [0, 1]."""
     gap: float
     """How much more the best candidate would give these weights, >= 0."""
     adapter: str | None = None

@@ -30,10 +30,14 @@ class Trait:
 
     name: str
     kind: str = ""
+    """For example `verifier` or `sequence_classifier`."""
     version: str = ""
+    """Changes with everything that changes rewards; rewards of different versions never mix."""
     description: str = ""
     normalisation: str = ""
+    """How raw rewards become rewards in [0, 1], in words."""
     failure: str = ""
+    """Why the trait cannot be scored; empty when it can."""
     model: str = ""
     """As the trait's declaration names it; empty for a trait without one."""
     provenance: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +64,7 @@ class SampleStatus:
 
     failure: Failure | None = None
     failed_traits: tuple[str, ...] = ()
+    """The traits without a reward for this sample."""
 
     @property
     def ok(self) -> bool:
@@ -77,6 +82,7 @@ class Rewards:
     traits: tuple[str, ...]
     """The d columns."""
     trait_versions: tuple[str, ...]
+    """The versions of the d traits."""
     raw: tuple[tuple[float, ...], ...]
     """N rows of d rewards as the traits computed them."""
     normalised: tuple[tuple[float, ...], ...]
@@ -112,6 +118,7 @@ class Calibration:
     trait: Trait
     """With its new version and normalisation."""
     previous_version: str
+    """The trait's version before the call."""
     scored_samples: int
     """Samples that had a raw reward: what the normalisation is fitted to."""
     raw_quantiles: tuple[float, ...]

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from palmfolio.types.certificates import Baselines, Certificate, ConfidenceBound
 from palmfolio.types.common import Weights
-from palmfolio.types.portfolios import Baselines, Certificate, ConfidenceBound, Portfolio
+from palmfolio.types.portfolios import Portfolio
 from palmfolio.types.trainer import SamplingConfig
 
 
@@ -33,7 +34,9 @@ class StoredEvaluations:
     """
 
     prompt_set: str
+    """`promptSets/{id}` of the prompts that count."""
     traits: tuple[str, ...]
+    """Names of traits, 1 to 20."""
     trait_versions: Mapping[str, str] = field(default_factory=dict)
     """A trait that is left out must have only one stored version."""
     source: str | None = None
@@ -60,6 +63,7 @@ class Certification:
 
     certificate: Certificate
     confidence: ConfidenceBound | None = None
+    """None when there are too few prompts or too many candidates for it."""
     baselines: Baselines | None = None
 
 
@@ -68,9 +72,14 @@ class TradeoffPoint:
     """The best portfolio of one size, by its additive gap at epsilon 0."""
 
     size: int
+    """Members at most."""
     gap: float
+    """The additive gap at epsilon 0, exact for `policies`."""
     gap_lower_bound: float
+    """No portfolio of this size has a smaller gap."""
     optimal: bool
     """Whether `gap` is proven to be the smallest."""
     policies: tuple[str, ...]
+    """`policies/{id}` of the members."""
     worst_weights: Weights
+    """The user who is served worst; sums to 1."""

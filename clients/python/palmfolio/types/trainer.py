@@ -22,7 +22,9 @@ class FinishReason(StrEnum):
 
     UNSPECIFIED = "unspecified"
     STOP = "stop"
+    """The policy ended its answer."""
     LENGTH = "length"
+    """`max_tokens` was reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,23 @@ class GrpoConfig:
     """
 
     steps: int | None = None
+    """Optimisation steps, 1 to 100,000."""
     learning_rate: float | None = None
+    """> 0."""
     lora_rank: int | None = None
+    """LoRA rank on every linear layer, 1 to 256."""
     lora_alpha: float | None = None
+    """LoRA alpha, > 0."""
     prompts_per_step: int | None = None
+    """Different prompts in a step, >= 1."""
     completions_per_prompt: int | None = None
+    """Completions that are sampled for each prompt (the group), >= 2."""
     max_completion_tokens: int | None = None
+    """Tokens of a completion at most, >= 1."""
     temperature: float | None = None
+    """Sampling temperature, > 0."""
     kl_coefficient: float | None = None
+    """Weight of the KL term against the base model, >= 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +64,15 @@ class SamplingConfig:
     """
 
     samples_per_prompt: int | None = None
+    """Responses to each prompt, 1 to 1,024. Default 1."""
     max_tokens: int | None = None
+    """Tokens of a response at most, 1 to 4,096. Default 64."""
     temperature: float | None = None
-    """0 is greedy."""
+    """>= 0; 0 is greedy. Default 1."""
     top_p: float | None = None
+    """Share of the probability mass to sample from, in (0, 1]. Default 1."""
     seed: int | None = None
+    """Default 0."""
 
 
 TrainingMethod = GrpoConfig
@@ -81,6 +96,7 @@ class PolicySpec:
     """
 
     base_model: str
+    """The name of one of the trainer's base models."""
     weights: Weights
     """What to align to, by trait."""
     prompts: tuple[str, ...] = ()
@@ -88,6 +104,7 @@ class PolicySpec:
     trait_versions: Mapping[str, str] = field(default_factory=dict)
     """The trainer fills in the versions that are left out from its scorer."""
     seed: int = 0
+    """Seeds sampling and initialisation."""
     initial_policy: str | None = None
     """The policy whose adapter training starts from; None starts from the base model."""
     method: TrainingMethod | None = field(
@@ -102,16 +119,22 @@ class Policy:
     """An aligned model: a base model and, unless it is the base model itself, an adapter."""
 
     name: str
+    """`policies/{id}`."""
     spec: PolicySpec
+    """What was asked for, without the prompts."""
     prompts_digest: str = ""
+    """Digest of the training prompts."""
     state: PolicyState = PolicyState.UNSPECIFIED
     adapter: str | None = None
     """URI of the adapter's folder; None for a base model and until the policy is ready."""
     adapter_digest: str | None = None
     """SHA-256 of the adapter's manifest; None as long as `adapter` is."""
     create_time: datetime | None = None
+    """When it was first asked for."""
     error: Failure | None = None
+    """Why the last training failed; None when it did not."""
     is_base_model: bool = False
+    """True for an unchanged base model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +142,15 @@ class TrainingProgress:
     """How far a training is."""
 
     stage: str = ""
+    """`queued`, `starting`, `training`, `publishing`, `done`, `failed` or `cancelled`."""
     step: int = 0
+    """Steps done."""
     steps: int | None = None
     """Steps in all; None until that is known."""
     reward_means: Mapping[str, float] = field(default_factory=dict)
+    """Mean normalised reward per trait over the last step's completions."""
     attempt: int = 0
+    """The attempt, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +161,7 @@ class TrainingEvent:
     time: datetime | None = None
     progress: TrainingProgress = field(default_factory=TrainingProgress)
     message: str = ""
+    """For people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +169,12 @@ class Completion:
     """One sampled response of a policy to the request's prompt number `prompt_index`."""
 
     policy: str
+    """`policies/{id}`."""
     prompt_index: int
+    """Position in the request's prompts, from 0."""
     sample_index: int
+    """Which of the responses to the prompt, from 0."""
     text: str
     tokens: int = 0
+    """Length of the response in tokens."""
     finish_reason: FinishReason = FinishReason.UNSPECIFIED

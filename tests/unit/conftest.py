@@ -1,10 +1,19 @@
 """Which unit tests `make check` leaves out, so that it takes under a minute."""
 
+from pathlib import Path
+
 import pytest
+
+# Folders whose tests train and sample with real, if tiny, models.
+_SLOW_FOLDERS = (Path(__file__).parent / "trainer_engine",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow what starts a PostgreSQL server; other slow tests say so themselves."""
+    """Marks as slow what starts a PostgreSQL server or trains; other slow tests say so themselves.
+
+    pytest passes the items of the whole run, also those outside this folder.
+    """
     for item in items:
-        if "postgres_server" in getattr(item, "fixturenames", ()):
+        needs_server = "postgres_server" in getattr(item, "fixturenames", ())
+        if needs_server or any(folder in item.path.parents for folder in _SLOW_FOLDERS):
             item.add_marker(pytest.mark.slow)

@@ -1,4 +1,4 @@
-"""A program that speaks a worker's protocol and does what its job's first prompt says."""
+"""A program with a worker's protocol that plays the part named by its job's first prompt."""
 
 import json
 import os
@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 
-def say(**event: object) -> None:
+def send(**event: object) -> None:
     """Sends one event."""
     print(json.dumps(event), flush=True)
 
 
 def stop(*_: object) -> None:
     """Says that the job is cancelled, and ends at once."""
-    say(kind="cancelled")
+    send(kind="cancelled")
     os._exit(0)
 
 
@@ -23,12 +23,12 @@ def main() -> None:
     """Takes the job and plays the part."""
     job = json.loads(sys.stdin.readline())
     part = job["prompts"][0]
-    say(kind="progress", stage="training", step=1, steps=2, reward_means={"brevity": 0.5})
+    send(kind="progress", stage="training", step=1, steps=2, reward_means={"brevity": 0.5})
     if part == "succeed":
-        say(kind="progress", stage="training", step=2, steps=2)
-        say(kind="succeeded")
+        send(kind="progress", stage="training", step=2, steps=2)
+        send(kind="succeeded")
     elif part == "fail":
-        say(kind="failed", error="the loss is NaN")
+        send(kind="failed", error="the loss is NaN")
     elif part == "die":
         Path(job["folder"], "job.log").write_text("a line\nout of memory\n", encoding="utf-8")
         os.kill(os.getpid(), signal.SIGKILL)
@@ -39,11 +39,11 @@ def main() -> None:
         time.sleep(60)
     elif part == "stop when told":
         signal.signal(signal.SIGTERM, stop)
-        say(kind="progress", message="listening")
+        send(kind="progress", message="listening")
         signal.pause()
     elif part == "never stop":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        say(kind="progress", message="listening")
+        send(kind="progress", message="listening")
         while True:
             time.sleep(1)
 

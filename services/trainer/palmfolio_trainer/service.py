@@ -57,6 +57,7 @@ class TrainerService:
         )
         self.backend = TransformersBackend(config.sampling_threads)
         self.sampling = SamplingThread(config.max_queued_generations)
+        # Filled in `start`; the job loop and the calls share this one dictionary.
         self.bases: dict[str, BaseModel] = {}
         self.scorer = ScorerClient(
             config.scorer, config.limits, call_timeout_seconds=_SCORER_SECONDS
@@ -149,6 +150,7 @@ class TrainerService:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Before the jobs are released: nobody else may claim one whose process still runs.
         await self._executor.close()
         if self._tasks:
             await self._release_jobs()

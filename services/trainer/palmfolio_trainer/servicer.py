@@ -75,7 +75,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
     async def GetServerInfo(
         self, request: types_pb2.GetServerInfoRequest, context: Context
     ) -> types_pb2.ServerInfo:
-        """TrainerLimits, base models, devices and readiness."""
+        """Limits, base models, devices and readiness."""
         parts = self._parts
         reasons = list(parts.not_ready())
         limits = parts.limits.as_map() | {
@@ -104,6 +104,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         """The operation that trains the policy."""
         parts = self._parts
         parts.require_ready()
+        # Before the scorer is asked: a retry must be answered even while the scorer is away.
         known = await parts.database.run(_known_operation, request)
         if known is not None:
             return known
@@ -146,6 +147,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         """Deletes a policy and its adapter."""
         self._parts.require_ready()
         row = await self._parts.database.run(policies.delete, request.name)
+        # After the row: a crash in between leaves files without a policy, never the reverse.
         if row.adapter:
             await asyncio.to_thread(self._parts.artifacts.delete, row.adapter)
         return trainer_pb2.DeletePolicyResponse()
@@ -159,6 +161,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         settings = generation.parse(request, parts.limits)
         rows = await parts.database.run(_ready_policies, request.policies)
         base = self._shared_base(rows)
+        # Fetched and verified before sampling begins: no client gets half an answer.
         adapters = {row.id: await self._adapter(row) for row in rows}
         batches = parts.sampling.stream(
             lambda cancelled: parts.backend.sample(

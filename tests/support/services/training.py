@@ -53,10 +53,12 @@ class Client:
         """The operations' calls."""
         return operations_pb2_grpc.OperationsStub(self.process.channel)
 
-    def train(self, what: trainer_pb2.PolicySpec, request_id: str = "") -> operations_pb2.Operation:
+    def train(
+        self, message: trainer_pb2.PolicySpec, request_id: str = ""
+    ) -> operations_pb2.Operation:
         """Asks for a training."""
         return self.stub.TrainPolicy(
-            trainer_pb2.TrainPolicyRequest(request_id=request_id or uuid.uuid4().hex, spec=what)
+            trainer_pb2.TrainPolicyRequest(request_id=request_id or uuid.uuid4().hex, spec=message)
         )
 
     def watch(self, name: str, after: int = 0) -> Iterator[trainer_pb2.TrainingEvent]:
@@ -69,7 +71,7 @@ class Client:
         )
 
     def until_step(self, name: str, after: int = 0) -> trainer_pb2.TrainingEvent:
-        """The first event after a number that tells of a finished step."""
+        """The first event of a finished step after the event of that number."""
         for event in self.watch(name, after):
             if event.progress.stage == "training" and event.progress.step and not event.message:
                 return event

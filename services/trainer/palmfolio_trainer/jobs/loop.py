@@ -96,7 +96,9 @@ class JobLoop:
             try:
                 if loop.time() >= renew_at:
                     await self._renew()
+                    # A third: two renewals in a row may fail before the lease ends.
                     renew_at = loop.time() + self._config.lease_seconds / 3
+                # Cancellations come before claims: a cancelled job must not be claimed first.
                 await self._cancel()
                 await asyncio.to_thread(self._volumes.check)
                 if not self._volumes.trouble:
@@ -134,6 +136,7 @@ class JobLoop:
             (claim.job, claim.attempt): claim
             for claim in await self._database.run(store.owned, self._owner)
         }
+        # Two attempts at one job would waste a device; only the newer one may publish.
         for key in self._jobs.keys() - owned.keys():
             log.warning("another trainer took the job over", job=key[0], attempt=key[1])
             await self._executor.cancel(*key)
@@ -150,6 +153,7 @@ class JobLoop:
                 if key[0] == job:
                     self._cancelling.add(key)
                     await self._executor.cancel(*key)
+            # Tried for every job: one may have gone back to the queue since the query.
             if await self._database.run(store.cancel_queued, job):
                 await self._changes.notify()
 
@@ -166,6 +170,7 @@ class JobLoop:
     async def _submit(self, claim: Claim) -> None:
         log.info("training", job=claim.job, policy=claim.policy, attempt=claim.attempt)
         starting = Progress(stage="starting", message=f"attempt {claim.attempt} starts")
+        # Recorded before the executor is asked, so that watchers see the attempt even if it fails.
         await self._record(claim.job, claim.attempt, starting)
         try:
             job = await self._job(claim)
@@ -207,6 +212,7 @@ class JobLoop:
     async def _collect(self) -> None:
         for key, job in list(self._jobs.items()):
             if key not in self._outcomes:
+                # Not polled again after an outcome: that report was the last one.
                 report = self._executor.poll(*key)
                 if report.outcome is not None:
                     self._outcomes[key] = report.outcome
@@ -289,6 +295,7 @@ class JobLoop:
 
 def _clean(job: Job) -> None:
     """Deletes the files of this attempt and of earlier ones; the log stays."""
+    # An attempt whose process was killed has left its files.
     for attempt in range(1, job.attempt + 1):
         past = job.model_copy(update={"attempt": attempt})
         for folder in (past.partial, past.result):

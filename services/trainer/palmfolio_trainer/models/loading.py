@@ -45,9 +45,11 @@ def load_tokenizer(path: Path) -> "PreTrainedTokenizerBase":
     """
     from transformers import AutoTokenizer
 
+    # Local files only: a service must not reach for the model hub by itself.
     tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left", local_files_only=True)
     if tokenizer.chat_template is None:
         raise BaseModelError(f"the tokenizer in {path} has no chat template")
+    # Padding is masked, so any token serves.
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

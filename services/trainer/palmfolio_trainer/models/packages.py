@@ -53,6 +53,7 @@ def _convert(gguf: Path, target: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         with quiet_loading():
+            # float32 holds what any quantisation means, exactly.
             model = AutoModelForCausalLM.from_pretrained(
                 gguf.parent, gguf_file=gguf.name, dtype=torch.float32
             )

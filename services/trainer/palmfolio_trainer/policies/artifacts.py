@@ -5,7 +5,7 @@ import posixpath
 import shutil
 from pathlib import Path
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 
 from palmfolio_runtime.digest import canonical_json, file_digest
 from palmfolio_runtime.volumes import write_text
@@ -95,6 +95,7 @@ class ArtifactStore:
             OSError: the root cannot be written.
         """
         digest = verify(folder)
+        # Enough digits to tell the contents of one policy apart, few enough to read.
         name = f"{policy}/{digest[:16]}"
         target = posixpath.join(self._base, name)
         if not self._filesystem.exists(posixpath.join(target, MANIFEST)):
@@ -114,6 +115,7 @@ class ArtifactStore:
         path = posixpath.join(self._base, self._name(uri))
         if self._is_local:
             return _verified(Path(path), digest)
+        # Content-addressed: a copy that is there is the right one unless it was damaged.
         local = self._cache / digest
         if not local.exists():
             aside = local.with_suffix(".partial")
@@ -122,6 +124,7 @@ class ArtifactStore:
             self._filesystem.get(path + "/", str(aside) + "/", recursive=True)
             _verified(aside, digest)
             aside.rename(local)
+        # Also a copy from the cache is verified: it may have been damaged since.
         return _verified(local, digest)
 
     def delete(self, uri: str) -> None:
@@ -131,6 +134,7 @@ class ArtifactStore:
             self._filesystem.rm(path, recursive=True)
 
     def _name(self, uri: str) -> str:
+        # A URI comes from the database, which others may write: it must not lead out of the root.
         prefix, name = f"{self._root}/", uri.removeprefix(f"{self._root}/")
         if not uri.startswith(prefix) or ".." in name.split("/"):
             raise ArtifactError(f"{uri} is not under the artifact root {self._root}")

@@ -11,7 +11,9 @@ from typing import Generic, TypeVar
 from palmfolio_runtime import errors
 
 _RETRY_SECONDS = 2.0
+# Enough that the thread seldom waits for the loop, few enough that little is thrown away.
 _BATCHES_AHEAD = 4
+# While it waits for a slow reader, the thread checks this often whether the reader has left.
 _CHECK_SECONDS = 0.2
 
 Batch = TypeVar("Batch")
@@ -97,6 +99,7 @@ class SamplingThread:
 
         def work() -> None:
             try:
+                # The reader may have left while the call waited for the thread.
                 for batch in () if stream.dropped() else produce(stream.dropped):
                     stream.put(batch)
             finally:

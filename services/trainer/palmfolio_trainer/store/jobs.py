@@ -200,6 +200,7 @@ def _operation(session: Session, row: JobRow) -> operations.OperationRow:
 def _end_cancelled(session: Session, row: JobRow) -> None:
     row.state = JobState.CANCELLED
     operation = _operation(session, row)
+    # The operation gets the error that the policy shows as well.
     operations.cancel(session, operation)
     _end_policy(session, row, "cancelled", status_pb2.Status.FromString(operation.error or b""))
 

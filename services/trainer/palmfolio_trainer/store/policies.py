@@ -118,6 +118,7 @@ def admit(
     policy = at_address(session, training.address, lock=True)
     operation = _current_operation(session, policy) if policy else None
     if policy is not None and policy.state is PolicyState.READY:
+        # Clients may delete operations; a ready policy still answers with one.
         if operation is None or operation.state is not operations.OperationState.SUCCEEDED:
             operation = _finished_operation(session, policy)
     elif policy is None or policy.state is not PolicyState.TRAINING or operation is None:
@@ -136,6 +137,7 @@ def _current_operation(session: Session, policy: PolicyRow) -> operations.Operat
 def _add(session: Session, training: TrainingRequest) -> PolicyRow:
     spec = training.spec
     if session.get(PromptsRow, spec.prompts_digest) is None:
+        # Flushed first, because the policy refers to them.
         session.add(PromptsRow(digest=spec.prompts_digest, prompts=list(training.prompts)))
         session.flush()
     policy = PolicyRow(
@@ -197,6 +199,7 @@ def list_page(session: Session, page_size: int, page_token: str) -> tuple[Sequen
     query = select(PolicyRow).order_by(PolicyRow.created.desc(), PolicyRow.id.desc())
     if page.after is not None:
         query = query.where(tuple_(PolicyRow.created, PolicyRow.id) < page.after)
+    # One row more than the page tells whether there is another page.
     rows = session.scalars(query.limit(page.size + 1)).all()
     return page.cut(rows, lambda row: (row.created, row.id))
 
@@ -220,6 +223,7 @@ def delete(session: Session, name: str) -> PolicyRow:
     )
     if successor:
         raise _in_use(f"policies/{successor}, in training, starts from {name}")
+    # Jobs first, because they refer to the policy.
     for job in session.scalars(select(JobRow).where(JobRow.policy == row.id)):
         session.delete(job)
     session.flush()

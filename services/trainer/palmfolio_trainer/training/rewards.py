@@ -77,12 +77,14 @@ class ScorerRewards:
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
+            # A cancelled training must not wait until the scorer is back.
             if self._should_stop():
                 raise TrainingCancelled
             time.sleep(min(0.1, left))
 
     def _check(self, matrix: types_pb2.RewardMatrix, samples: int) -> None:
         served = dict(zip(matrix.traits, matrix.trait_versions, strict=True))
+        # Another version is another reward, while the policy's address names this version.
         if served != self._versions:
             raise RewardError(
                 f"the scorer {self._where} answered for {served}, the training is for "
@@ -93,6 +95,7 @@ class ScorerRewards:
                 f"the scorer {self._where} answered {len(matrix.normalised)} rewards and "
                 f"{len(matrix.statuses)} statuses for {samples} samples of {len(served)} traits"
             )
+        # One sample without rewards fails the step: a missing reward must never count as 0.
         for index, status in enumerate(matrix.statuses):
             if status.status.code:
                 raise RewardError(

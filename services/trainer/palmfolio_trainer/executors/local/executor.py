@@ -16,6 +16,8 @@ WORKER = (sys.executable, "-m", "palmfolio_trainer.executors.local.worker")
 class _Running:
     slot: int
     worker: WorkerProcess
+    # Kept so that a second `cancel` does not signal again, and because asyncio itself keeps only a
+    # weak reference to a task.
     stopping: asyncio.Task[None] | None = None
 
 
@@ -55,6 +57,7 @@ class LocalExecutor:
 
     async def start(self) -> None:
         """Starts the spare."""
+        # Logs of processes of an earlier trainer that never got a job.
         for left_over in self._folder.glob("starting-*.log"):
             left_over.unlink()
         await self._renew_spare()
@@ -75,12 +78,14 @@ class LocalExecutor:
             raise RuntimeError("no slot is free")
         worker = await self._worker(self._devices[slot])
         self._running[job.id, job.attempt] = _Running(slot, worker)
+        # Registered first: the death of a process that dies at once must still be polled.
         await worker.assign(job)
         await self._renew_spare()
 
     def poll(self, job: str, attempt: int) -> Report:
         """What happened since the last call; see `Executor.poll`."""
         report = self._running[job, attempt].worker.report()
+        # The process has ended by now, so its device is free for the next attempt.
         if report.outcome is not None:
             del self._running[job, attempt]
         return report

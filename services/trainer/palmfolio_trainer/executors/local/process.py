@@ -57,6 +57,8 @@ class WorkerProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=output,
                 env=variables,
+                # A session of its own: a signal to its group reaches its children too, and Ctrl-C
+                # in the trainer's terminal does not reach the job.
                 start_new_session=True,
                 limit=_LINE_BYTES,
             )
@@ -82,6 +84,7 @@ class WorkerProcess:
 
     def report(self) -> Report:
         """What happened since the last report; with an outcome once the process has ended."""
+        # A process that has sent its outcome still holds its device until it has ended.
         progress = tuple(self._progress)
         self._progress.clear()
         return Report(progress, self._outcome if self.ended.is_set() else None)
@@ -116,6 +119,7 @@ class WorkerProcess:
             while line := await process.stdout.readline():
                 self._take(_EVENTS.validate_json(line))
         except ValueError as error:
+            # After one line that is not an event, no later line can be trusted.
             log.error("a worker wrote a line that is not an event", error=str(error))
             self.signal(signal.SIGKILL)
         code = await process.wait()

@@ -41,12 +41,14 @@ class Channel:
     """
 
     def __init__(self) -> None:
+        # Descriptors are exchanged, not `sys.stdout`: libraries in C print past Python.
         self._descriptor = os.dup(1)
         os.dup2(2, 1)
 
     def send(self, event: Event) -> None:
         """Sends one event. Raises OSError when the trainer is gone, which `Inbox` notices too."""
         line = event.model_dump_json().encode() + b"\n"
+        # A signal may interrupt a write when only a part is written.
         while line:
             line = line[os.write(self._descriptor, line) :]
 
@@ -72,6 +74,7 @@ class Inbox:
             if newline:
                 self._jobs.put(line)
                 received = rest
+        # SIGKILL, because torch or a reward call may hold up a milder signal for minutes.
         os.killpg(0, signal.SIGKILL)
 
 
@@ -93,6 +96,7 @@ class StopRequest:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if not self._busy:
+            # Without a job there is nothing to finish, and importing torch would delay an exit.
             os._exit(0)
         self._event.set()
 
@@ -133,6 +137,7 @@ def train(job: Job, report: Reporter, stop: StopRequest) -> Event:
         on_wait=report.waiting,
         should_stop=stop.is_set,
     )
+    # Usually there is none, since each attempt has its own number.
     shutil.rmtree(job.partial, ignore_errors=True)
     job.partial.mkdir(parents=True)
     training = task.TrainingTask(
@@ -154,6 +159,7 @@ def train(job: Job, report: Reporter, stop: StopRequest) -> Event:
         return Cancelled()
     report.publishing()
     artifacts.seal(job.partial)
+    # The last step: `result` exists only when it is complete and sealed.
     job.partial.rename(job.result)
     return Succeeded()
 
@@ -163,6 +169,7 @@ def main() -> None:
     channel = Channel()
     inbox = Inbox()
     stop = StopRequest()
+    # Takes seconds, so a spare does it before it has a job.
     registry.preload()
     job = inbox.job()
     stop.begin()

@@ -38,6 +38,7 @@ class TransformersBackend:
         from palmfolio_trainer.models.loading import preferred_device
         from palmfolio_trainer.sampling.transformers import sampler  # noqa: F401
 
+        # Here and not when the process starts: importing torch for it would delay the start.
         if self._threads:
             torch.set_num_threads(self._threads)
         self._devices = (preferred_device(),)

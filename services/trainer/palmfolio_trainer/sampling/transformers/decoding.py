@@ -93,6 +93,7 @@ def sample(
     width = max(len(prompt) for prompt in prompts)
     ids = torch.full((len(prompts), width), pad_token)
     mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    # Padding is on the left: the last column then holds every prompt's last token.
     for row, prompt in enumerate(prompts):
         ids[row, width - len(prompt) :] = torch.tensor(prompt)
         mask[row, width - len(prompt) :] = 1
@@ -101,6 +102,7 @@ def sample(
     random = torch.from_numpy(uniform_numbers).to(device)
     ends = torch.tensor(list(end_tokens), device=device)
     cache = DynamicCache(config=model.config)
+    # Positions count only real tokens; those of padding are masked and may be anything.
     positions = (mask.cumsum(1) - 1).clamp(min=0)
     completions: list[list[int]] = [[] for _ in range(count)]
     running = list(range(count))
@@ -117,6 +119,7 @@ def sample(
             logits_to_keep=torch.tensor([ids.shape[1] - 1], device=device),
         ).logits[:, -1]
         positions = positions[:, -1:]
+        # The prompt was read once; from here on each of its completions has its own row.
         if step == 0:
             logits, mask, positions = (
                 x.repeat_interleave(repeats, 0) for x in (logits, mask, positions)
@@ -145,6 +148,7 @@ def _choose(logits: torch.Tensor, random: torch.Tensor, settings: DecodingSettin
     if settings.top_p < 1:
         probabilities, order = probabilities.sort(dim=-1, descending=True)
         before = probabilities.cumsum(-1) - probabilities
+        # A token stays if the likelier ones have less than top_p together: the first always stays.
         probabilities = probabilities.masked_fill(before >= settings.top_p, 0.0)
     cumulative = probabilities.cumsum(-1)
     # Strictly below the total, so that a token of probability 0 is never chosen.

@@ -39,5 +39,6 @@ def _merge(layer: Any) -> None:
     base = layer.get_base_layer()
     for adapter in layer.active_adapters:
         if adapter in layer.lora_A:
+            # A new tensor, never in place: the original is put back afterwards.
             base.weight.data = (base.weight + layer.get_delta_weight(adapter)).to(base.weight.dtype)
             layer.merged_adapters.append(adapter)

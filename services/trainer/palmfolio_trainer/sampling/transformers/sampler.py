@@ -72,6 +72,7 @@ class Sampler:
         if seed < 0:
             raise ValueError("seed: must be at least 0")
         tokenised = [prompt_ids(self._tokenizer, prompt) for prompt in prompts]
+        # Prompts of similar length share a batch, so that little of it is padding.
         by_length = sorted(range(len(prompts)), key=lambda index: len(tokenised[index]))
         per_batch = max(1, batch_size // samples_per_prompt)
         batches = [by_length[i : i + per_batch] for i in range(0, len(by_length), per_batch)]
@@ -109,6 +110,7 @@ class Sampler:
             with merged_adapter(policy):
                 yield policy
         finally:
+            # PEFT wraps layers of the base model in place; this takes them out again.
             self._model = policy.unload()
 
     def _completions(

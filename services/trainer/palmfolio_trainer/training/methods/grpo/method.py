@@ -99,6 +99,7 @@ class _Rollout:
         return {
             "prompt_ids": [ids for ids in distinct for _ in range(self._group)],
             "completion_ids": completions,
+            # TRL then takes them from the update's own forward pass.
             "logprobs": None,
             _REWARDS: self.rewards.tolist(),
         }
@@ -108,9 +109,11 @@ class _Rollout:
     ) -> list[list[int]]:
         model = trainer.model
         step = trainer.state.global_step
+        # Numbers of their own per step and row: a repeated training samples the same completions.
         numbers = np.stack(
             [uniforms((self._seed, step, row), self._decoding.max_tokens) for row in range(count)]
         )
+        # Sampling must not be random in any other way than by its numbers.
         model.eval()
         try:
             with self._stopwatch.stage("sample"), merged_adapter(model):
@@ -222,6 +225,7 @@ def _trl_config(task: TrainingTask[GrpoSettings], weights: npt.NDArray[np.float6
         lr_scheduler_type="linear",
         per_device_train_batch_size=batch // passes,
         gradient_accumulation_steps=passes,
+        # Each update sees only completions that the policy itself has just sampled.
         steps_per_generation=passes,
         num_generations=config.completions_per_prompt,
         max_completion_length=config.max_completion_tokens,
@@ -236,10 +240,12 @@ def _trl_config(task: TrainingTask[GrpoSettings], weights: npt.NDArray[np.float6
         fp16=False,
         gradient_checkpointing=False,
         dataloader_pin_memory=False,
+        # The prompts must reach the rollout, although the model does not take them.
         remove_unused_columns=False,
         seed=task.seed,
         save_strategy="no",
         eval_strategy="no",
+        # Progress is read from the log, so every step is logged.
         logging_steps=1,
         report_to="none",
         disable_tqdm=True,

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, trainer_pb2, trainer_pb2_grpc, types_pb2
-from tests.unit.runtime.test_server import Server, Start
+from tests.unit.runtime.serving.test_server import Server, Start
 
 LIST, INFO, GENERATE = (
     "palmfolio.v1.Scorer/ListTraits",

@@ -91,6 +91,7 @@ def test_no_services_says_how_to_start_them(command: Command) -> None:
     assert _one_paragraph(outcome.err)
 
 
+@pytest.mark.slow
 def test_services_that_are_gone_are_named(command: Command, tmp_path: Path) -> None:
     path = tmp_path / "gone.json"
     path.write_text(json.dumps({"trainer": "127.0.0.1:1"}))

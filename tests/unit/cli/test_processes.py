@@ -111,6 +111,7 @@ async def test_a_death_is_blamed_before_the_call_that_it_failed(tmp_path: Path) 
             await supervised(stack, work(stack))
 
 
+@pytest.mark.slow
 async def test_a_failure_of_the_work_itself_is_reported(tmp_path: Path) -> None:
     async def work() -> None:
         raise PalmfolioError("it went wrong")
@@ -159,6 +160,7 @@ def test_a_signal_stops_the_services(tmp_path: Path, number: signal.Signals) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties processes to their parent")
+@pytest.mark.slow
 def test_services_do_not_outlive_a_parent_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(_PROGRAM)
     parent = f"""

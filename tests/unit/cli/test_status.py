@@ -50,6 +50,7 @@ def test_a_service_that_is_not_ready_is_code_one_and_says_why(
     assert "no such file" in outcome.out
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_answer_hides_no_other(
     peer: Peer, command: Command, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_unavailable_is_tried_again_under_the_same_ids(
     assert traces == {requests[0].request_id}
 
 
+@pytest.mark.slow
 def test_unavailable_is_tried_five_times_at_most(peer: Peer, client: palmfolio.Client) -> None:
     peer.on("Score", _failing(100, grpc.StatusCode.UNAVAILABLE))
     with pytest.raises(palmfolio.Unavailable):
@@ -110,6 +111,7 @@ def test_other_errors_are_not_tried_again(peer: Peer, client: palmfolio.Client) 
     assert len(peer.requests("Score")) == 1
 
 
+@pytest.mark.slow
 def test_a_deadline_reaches_the_server_and_the_caller(peer: Peer, client: palmfolio.Client) -> None:
     remaining: list[float] = []
     over = threading.Event()

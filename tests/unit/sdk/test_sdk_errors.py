@@ -77,6 +77,7 @@ def test_details_are_read() -> None:
     assert error.retry_after == 2.5
 
 
+@pytest.mark.slow
 def test_a_service_that_is_not_there_is_named_with_its_address() -> None:
     with (
         palmfolio.Client(scorer="127.0.0.1:1") as client,

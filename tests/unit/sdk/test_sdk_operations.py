@@ -83,6 +83,7 @@ def test_wait_times_out(peer: Peer, client: palmfolio.Client) -> None:
         _start(peer, client).wait(timeout=0.2)
 
 
+@pytest.mark.slow
 def test_wait_outlives_a_restart_of_the_service(peer: Peer, client: palmfolio.Client) -> None:
     failures = [7]
 

@@ -33,6 +33,7 @@ def _taken(window: ScoreWindow) -> Iterator[palmfolio.ScoredSample]:
 
 
 @given(st.data(), st.integers(1, 40), st.integers(0, 120))
+@pytest.mark.slow
 def test_every_sample_comes_once_and_in_order(data: st.DataObject, size: int, count: int) -> None:
     window = ScoreWindow(TRAITS, LIMITS, size)
     samples = [Sample("p", "x" * (i % 17)) for i in range(count)]

@@ -57,6 +57,7 @@ def _alone(sample: Sample, between: tuple[str, str], dtype: str) -> float:
 @pytest.mark.parametrize("between", [("prompt", "response"), ("response", "reference")])
 @given(samples=SAMPLES, data=st.data())
 @settings(max_examples=8, deadline=None)
+@pytest.mark.slow
 def test_similarities_equal_sentence_transformers_one_at_a_time(
     between: tuple[str, str],
     dtype: str,

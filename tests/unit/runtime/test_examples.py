@@ -1,0 +1,14 @@
+"""The examples in the runtime's docstrings."""
+
+import doctest
+from types import ModuleType
+
+import pytest
+
+from palmfolio_runtime import identity, names, pages
+
+
+@pytest.mark.parametrize("module", [identity, names, pages])
+def test_the_examples_are_true(module: ModuleType) -> None:
+    results = doctest.testmod(module)
+    assert results.attempted and not results.failed

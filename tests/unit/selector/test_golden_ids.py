@@ -22,6 +22,7 @@ from palmfolio_selector.domain.spec import (
     source_settings,
 )
 from palmfolio_selector.store import builds, evaluations, portfolios, prompt_sets
+from palmfolio_selector.store.measurement import spec_of
 from palmfolio_selector.store.tables import PromptRow, SamplingRow, TraitRow
 
 QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart"
@@ -144,6 +145,9 @@ async def test_a_portfolio_of_an_earlier_version_is_built_again_under_its_id(
     first = await database.run(build, "1", canonical)
     await database.run(age)
     assert await database.run(build, "2", canonical) == first
+    # The build goes on with the setting's default, not with 0.
+    row = await database.run(portfolios.get, "p")
+    assert spec_of(row) == canonical
     other = quickstart_spec()
     other.seed = 7
     with pytest.raises(ServiceError, match="another spec"):

@@ -83,8 +83,11 @@ def _finished_before(session: Session, spec: selector_pb2.PortfolioSpec) -> set[
         .order_by(PortfolioRow.id, TrainingRow.position)
     )
     known: dict[tuple[str, int], str] = {}
+    specs: dict[str, selector_pb2.PortfolioSpec] = {}
     for portfolio, row in session.execute(query):
-        earlier = spec_of(portfolio)
+        if portfolio.id not in specs:
+            specs[portfolio.id] = spec_of(portfolio)
+        earlier = specs[portfolio.id]
         if earlier.base_model != spec.base_model:
             continue
         start = known[portfolio.id, row.initial] if row.initial else ""

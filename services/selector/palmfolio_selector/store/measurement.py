@@ -7,14 +7,17 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import selector_pb2
 from palmfolio_runtime import names
 from palmfolio_selector.domain.measurement import Measurement
-from palmfolio_selector.domain.spec import sampling_settings, source_settings
+from palmfolio_selector.domain.spec import full_sampling, sampling_settings, source_settings
 from palmfolio_selector.store import evaluations, prompt_sets
 from palmfolio_selector.store.tables import PortfolioRow
 
 
 def spec_of(row: PortfolioRow) -> selector_pb2.PortfolioSpec:
     """The portfolio's canonical spec."""
-    return selector_pb2.PortfolioSpec.FromString(row.spec)
+    spec = selector_pb2.PortfolioSpec.FromString(row.spec)
+    # An earlier version of the program stored it without the settings that it did not know.
+    spec.sampling.CopyFrom(full_sampling(spec.sampling))
+    return spec
 
 
 def find(session: Session, row: PortfolioRow) -> Measurement | None:

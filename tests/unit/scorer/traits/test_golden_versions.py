@@ -84,5 +84,5 @@ def test_versions_of_the_quickstart() -> None:
     assert _versions(TraitSet(read_traits(QUICKSTART))) == {
         "relevance": "c40e56109f98f5b6",
         "brevity": "58a6f555813d56d3",
-        "warmth": "014efa9a2096446b",
+        "warmth": "4bd65542969aaace",
     }

@@ -2,13 +2,16 @@
 
 import re
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from palmfolio_scorer.models.sources import ModelSources
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
+
+if TYPE_CHECKING:
+    from palmfolio_scorer.traits.checks.vader import LinearAnalyser
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…。！？])[\"')\]]*\s+|\n+")
 
@@ -24,7 +27,8 @@ class SentimentOptions(CheckOptions):
 class Sentiment(Check[SentimentOptions]):
     """Raw reward: VADER's compound score in [-1, 1]; 0 if no word has a sentiment.
 
-    VADER knows English words and emoji only.
+    VADER knows English words and emoji only. Of a response, the first 1,000 words with a sentiment
+    and emoji are read.
 
     Example:
         In the trait file:
@@ -36,14 +40,15 @@ class Sentiment(Check[SentimentOptions]):
     """
 
     name = "sentiment"
+    code_version: ClassVar[int] = 2
     options_type = SentimentOptions
-    _analyser: Any
+    _analyser: "LinearAnalyser"
 
     def load(self, sources: ModelSources) -> None:
         """Reads VADER's lexicon."""
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
+        from palmfolio_scorer.traits.checks.vader import LinearAnalyser
 
-        self._analyser = SentimentIntensityAnalyzer()
+        self._analyser = LinearAnalyser()
 
     def provenance(self) -> dict[str, str]:
         """The library's version: the lexicon comes with the library."""
@@ -51,17 +56,17 @@ class Sentiment(Check[SentimentOptions]):
 
     def reward(self, sample: Sample) -> float:
         """The compound score, aggregated as configured."""
+        text = self._analyser.beginning(sample.response)
         if self.options.aggregate == "text":
-            return self._compound(sample.response)
-        sentences = split_sentences(sample.response)
+            return self._analyser.compound(text)
+        sentences = split_sentences(text)
+        if len(text) < len(sample.response) and len(sentences) > 1:
+            del sentences[-1]  # the rest of a sentence that was cut
         if not sentences:
             return 0.0
-        scores = [self._compound(sentence) for sentence in sentences]
+        scores = [self._analyser.compound(sentence) for sentence in sentences]
         mean = self.options.aggregate == "mean_of_sentences"
         return float(np.mean(scores) if mean else np.min(scores))
-
-    def _compound(self, text: str) -> float:
-        return float(self._analyser.polarity_scores(text)["compound"])
 
 
 def split_sentences(text: str) -> list[str]:

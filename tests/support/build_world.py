@@ -12,7 +12,7 @@ BASE = "policies/base"
 
 
 class World:
-    """What exists, and how it reacts.
+    """The facts of a build, which its actions change.
 
     Args:
         starts: for each training, the position it starts from (0 for the base model).
@@ -109,5 +109,5 @@ class World:
 
 
 def part(missing: int, share: float) -> int:
-    """At least one of what is missing, so that every try gets somewhere."""
+    """A share of the missing number, at least one, so that every try makes progress."""
     return min(missing, max(1, int(missing * share)))

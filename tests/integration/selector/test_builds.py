@@ -59,7 +59,7 @@ def test_the_certificate_is_what_linear_programs_find(portfolio: selector_pb2.Po
 def test_values_are_the_means_of_the_scorers_rewards(
     portfolio: selector_pb2.Portfolio, scorer_process: ServiceProcess
 ) -> None:
-    """The scorer, asked again about the shown answers, says what was stored."""
+    """The scorer gives the shown answers the same rewards again."""
     from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc
 
     answers = list(portfolio.sample_answers)

@@ -1,6 +1,6 @@
 """A selector whose database is away, refuses it, is newer than it, or has no room left.
 
-It stays up, says what is wrong in its log and its readiness, loses nothing, and goes on by itself.
+It stays up, names the trouble in log and readiness, loses nothing, and goes on by itself.
 """
 
 import time
@@ -61,7 +61,7 @@ def reasons_of(process: ServiceProcess) -> str:
 
 
 def await_trouble(process: ServiceProcess, words: str) -> None:
-    """Waits until readiness and log say what is wrong; the process is alive all the time."""
+    """Waits until readiness and log name the trouble; the process is alive all the time."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while words not in (reasons := reasons_of(process)):
         assert time.monotonic() < give_up, f"it says {reasons!r}; log:\n{process.log_text()}"

@@ -236,7 +236,7 @@ def test_sources_and_versions_never_mix(imported: Imported, caller: Caller) -> N
     rescored = X.copy()
     rescored[:, :, TRAITS.index("brief")] = other[:, :, TRAITS.index("brief")]
     newer = load(caller, "study", rows_of(rescored, "s"), brief="2")
-    # The trait now has two versions, so it must be said which.
+    # The trait now has two versions, so the request must name one.
     code, message, _ = refused(lambda: select(caller, chosen_from, delta=0.1))
     assert code is grpc.StatusCode.INVALID_ARGUMENT and "trait_versions[brief]" in message
     for version, column in (("imported", X), ("2", rescored)):

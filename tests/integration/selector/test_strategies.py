@@ -113,7 +113,7 @@ def test_uniform_trains_on_its_lattice(caller: Caller) -> None:
     spec.max_trainings = 3
     portfolio = caller.built("uniform", spec)
     W, _ = weights_of(portfolio)
-    # Policies are told apart by what they are: equal values do not merge trainings.
+    # Policies differ by their names: policies of equal value stay two candidates.
     assert sorted(map(tuple, W)) == [(0.0, 1.0), (0.5, 0.5), (1.0, 0.0)]
     assert portfolio.trainable.trainings == 3
 

@@ -103,7 +103,7 @@ class Caller:
                     return event
         finally:
             stream.cancel()
-        raise AssertionError(f"the build ended without the event; it said: {seen}")
+        raise AssertionError(f"the build ended without the event; its messages: {seen}")
 
 
 def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, dict[str, bytes]]:

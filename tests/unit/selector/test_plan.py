@@ -1,4 +1,4 @@
-"""The plan of a build: it reaches the same end in any order, and says what can be done now."""
+"""The plan of a build: the actions that can be done now, and the same end in any order."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Specs of portfolios: the canonical form, and what is refused with which field."""
+"""Specs of portfolios: their canonical form, and the fields that refusals name."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The selector's tables: what is stored once, found again, counted and deleted."""
+"""The selector's tables: rows are stored once, found again, counted and deleted."""
 
 import itertools
 from collections.abc import Mapping

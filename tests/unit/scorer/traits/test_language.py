@@ -1,5 +1,7 @@
 """The `language` check."""
 
+from typing import Any
+
 import pytest
 
 from palmfolio_scorer.models.files import TraitLoadError
@@ -9,7 +11,7 @@ from palmfolio_scorer.traits.kind import TextTrait
 from palmfolio_scorer.traits.registry import make_trait
 
 
-def _trait(language: str) -> TextTrait:
+def _trait(language: str) -> TextTrait[Any]:
     trait = make_trait("verifier", {"check": "language", "language": language})
     trait.load(ModelStore("cpu"))
     assert isinstance(trait, TextTrait)

@@ -187,6 +187,7 @@ def __getattr__(name: str) -> Any:
         for home in _HOMES:
             module = importlib.import_module(f"palmfolio.{home}")
             if hasattr(module, name):
+                # Stored in the module, so that the next access does not come here again.
                 globals()[name] = getattr(module, name)
                 return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -185,6 +185,7 @@ def _encode_field(item: Any, message: Message, name: str) -> None:
             encode(entry, target.add())
     elif isinstance(item, list | tuple):
         target.extend(item)
+    # Times only come out of calls; the servers set them.
     elif not isinstance(item, datetime):
         setattr(message, name, item)
 

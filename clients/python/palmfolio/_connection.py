@@ -15,6 +15,7 @@ SERVICES: tuple[ServiceName, ...] = ("scorer", "trainer", "selector")
 ENDPOINTS_VARIABLE = "PALMFOLIO_ENDPOINTS"
 TOKEN_VARIABLE = "PALMFOLIO_TOKEN"
 
+# The services' own limit. gRPC's default of 4 MiB is too small for a batch of long texts.
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _GRPC_SERVICES = (
     "palmfolio.v1.Scorer",
@@ -22,6 +23,7 @@ _GRPC_SERVICES = (
     "palmfolio.v1.Selector",
     "google.longrunning.Operations",
 )
+# Addresses that never leave this machine, so that a token needs no encryption.
 _LOOPBACK = ("127.", "localhost", "[::1]", "unix:")
 
 
@@ -111,6 +113,7 @@ def connection(
         ConfigurationError: the file cannot be used, or no address is known.
     """
     chosen = {name: address for name, address in explicit.items() if address}
+    # Explicit addresses are the caller's choice: the environment must not add services to them.
     if endpoints is None and not chosen:
         endpoints = os.environ.get(ENDPOINTS_VARIABLE) or None
     found = Connection({})
@@ -177,6 +180,7 @@ def _read_tls(entry: Any, path: Path) -> TLS | None:
         raise ConfigurationError(
             f"the connection file {path}: tls must hold only {', '.join(sorted(allowed))}"
         )
+    # Relative to the file, so that a folder with the file and its certificates can be moved.
     files = {key: path.parent / value for key, value in entry.items() if key != "server_name"}
     return TLS(**files, server_name=entry.get("server_name"))
 
@@ -186,8 +190,10 @@ def channel_options(tls: TLS | None) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+        # Pings keep a connection open through proxies that drop idle ones, and find a dead peer.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        # With gRPC's default of two minutes, calls would fail long after a service has restarted.
         ("grpc.max_reconnect_backoff_ms", 5_000),
         ("grpc.service_config", _service_config()),
     ]

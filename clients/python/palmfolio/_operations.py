@@ -16,8 +16,11 @@ from palmfolio._transport import AsyncTransport, SyncTransport
 Result = TypeVar("Result")
 Event = TypeVar("Event", bound=Numbered)
 
+# One `WaitOperation` takes this long at most: less than the idle limits of common proxies.
 _WAIT_SECONDS = 20.0
+# The call's deadline is later than the wait that it asks for, so that the server answers first.
 _WAIT_MARGIN_SECONDS = 10.0
+# A watch is opened again after this time, so that a silently dead connection is noticed.
 _WATCH_SECONDS = 600.0
 _PATIENCE_SECONDS = 60.0
 

@@ -40,6 +40,7 @@ class Transport(ABC):
         return getattr(stub, call.method)
 
     def _add_stubs(self, service: ServiceName, of_operations: bool) -> Any:
+        # Both stubs share a channel, so that there is one connection per service.
         channel = self._open(self._connection.address(service))
         self._stubs[service, False] = STUBS[service](channel)
         self._stubs[service, True] = OPERATIONS_STUB(channel)
@@ -108,6 +109,8 @@ class SyncTransport(Transport):
 
     def unary(self, call: Call[Answer], timeout: float | None = None) -> Answer:
         """One request, one answer."""
+        # All tries share one deadline and one request id: a retry neither takes longer than the
+        # caller allows nor does the work twice.
         deadline, metadata = self.deadline(call, timeout), self._metadata(call)
         method = self._method(call)
         while True:
@@ -136,10 +139,12 @@ class SyncTransport(Transport):
                 return
             except grpc.RpcError as raw:
                 error = self.error(raw, call)
+                # After the first answer a retry would repeat answers that the caller already has.
                 pause = None if answered else pause_before_retry(error, deadline)
                 if pause is None:
                     raise error from None
             finally:
+                # Also when the caller drops the iterator: the server must not work for nobody.
                 running.cancel()
             time.sleep(pause)
 
@@ -160,6 +165,7 @@ class SyncTransport(Transport):
 
     def _add_stubs(self, service: ServiceName, of_operations: bool) -> Any:
         with self._lock:
+            # Another thread may have added them while this one waited for the lock.
             known = self._stubs.get((service, of_operations))
             return known or super()._add_stubs(service, of_operations)
 

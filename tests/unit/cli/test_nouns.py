@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+import typer.main
 from google.longrunning import operations_pb2
 
 from palmfolio.cli.app import app
@@ -301,3 +302,21 @@ def test_a_training_that_fails_is_code_one(peer: Peer, command: Command, endpoin
     outcome = command("train", "--weights", "a=1", "--prompt", "p", "--endpoints", endpoints)
     assert outcome.code == 1
     assert outcome.err.strip().splitlines()[-1] == "error: out of memory"
+
+
+def _commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_has_json_and_help(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    assert "--json" in {option for param in command.params for option in param.opts}
+    assert command.help and command.help.splitlines()[0].endswith(".")

@@ -108,6 +108,7 @@ def _import_requests(
     for evaluation in evaluations:
         row = selector_pb2.ImportedEvaluation()
         encode(evaluation, row)
+        # A row may have only the id, which is how files and notebooks name policies.
         row.policy = resource("policies", row.policy)
         rows = len(request.evaluations)
         if rows == _ROWS_PER_MESSAGE or (rows and size + row.ByteSize() > _BYTES_PER_MESSAGE):
@@ -158,6 +159,7 @@ def select_portfolio(
     )
     _encode_candidates(candidates, request.candidates)
     set_seconds(request.time_limit, time_limit)
+    # A search may take minutes, so the longest of the client's timeouts applies.
     return Call("selector", "SelectPortfolio", request, reader(types.Selection), limit="generate")
 
 

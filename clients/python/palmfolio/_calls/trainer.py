@@ -23,6 +23,7 @@ def train_policy(spec: types.PolicySpec, request_id: str | None) -> Call[Any]:
     """`TrainPolicy`; answers a `google.longrunning.Operation`."""
     request = trainer_pb2.TrainPolicyRequest(request_id=request_id or new_request_id())
     encode(spec, request.spec)
+    # Users may give the id only; the protocol wants the full name.
     if spec.initial_policy:
         request.spec.initial_policy = resource("policies", spec.initial_policy)
     return Call("trainer", "TrainPolicy", request, unchanged)

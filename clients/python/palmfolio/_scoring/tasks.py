@@ -30,6 +30,8 @@ async def scored(
     window = session.window
     try:
         while True:
+            # All events so far come first: answers make room in the window, and a broken stream
+            # must not be written to.
             while not events.empty():
                 await _pause(session.handle(events.get_nowait()))
             for _ in range(window.allow()):

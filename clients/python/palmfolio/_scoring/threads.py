@@ -101,6 +101,7 @@ class _Stream:
         self._events = events
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._half_closed = False
+        # gRPC reads the requests on its own thread; None ends the client's half of the stream.
         requests = iter(self._requests.get, None)
         self._call = transport.open(session.call, session.deadline, requests)
         threading.Thread(target=self._receive, name="score_stream answers", daemon=True).start()

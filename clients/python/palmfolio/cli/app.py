@@ -32,6 +32,8 @@ app = typer.Typer(
     cls=Root,
     help="A handful of aligned language models in which every user finds a near-optimal one.",
     no_args_is_help=True,
+    # No completion options, which would fill the help; no Rich markup, which would swallow texts in
+    # square brackets; no Rich tracebacks, because `run` explains errors itself.
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -56,6 +58,8 @@ app.add_typer(operations.app, name="operations")
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and returns its exit code; errors are one paragraph, without a traceback."""
     try:
+        # Outside standalone mode Typer raises errors to us instead of printing them in its own
+        # form.
         code = app(list(arguments), prog_name="palmfolio", standalone_mode=False)
     except _UsageError as error:
         _explain_usage(error)

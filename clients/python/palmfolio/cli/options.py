@@ -47,7 +47,7 @@ def client(endpoints: Path | None) -> "Client":
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Where people read: standard output, or standard error while JSON goes to standard output."""
+    """The console for people: standard output, or standard error where JSON takes the former."""
     from rich.console import Console
 
     return Console(stderr=stderr)

@@ -16,6 +16,7 @@ def number(value: float, digits: int = 3) -> str:
     """A number with a fixed count of decimals; a dash for one that has no meaning."""
     if not math.isfinite(value):
         return "–"
+    # A value that rounds to 0 is shown without a sign: `-0.000` would look like a loss.
     text = f"{value:.{digits}f}"
     return text.replace("-", MINUS) if float(text) else f"{0:.{digits}f}"
 

@@ -147,6 +147,8 @@ def local_services(
     check_installed(("scorer", "trainer", "selector"))
     model = write_tiny_model(folder / "tiny-model")
     own: dict[str, dict[str, Any]] = {
+        # One thread each: on the few cores of a test machine more threads only wait for one
+        # another.
         "scorer": {"traits": [dict(trait) for trait in traits], "threads": 1},
         "trainer": {
             "state_dir": str(folder / "state" / "trainer"),

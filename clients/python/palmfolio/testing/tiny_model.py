@@ -45,8 +45,10 @@ def write_tiny_model(folder: Path) -> Path:
         bos_token_id=tokenizer.convert_tokens_to_ids("<|im_start|>"),
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
+        # As small instruction models have it, so that tests meet tied weights.
         tie_word_embeddings=True,
     )
+    # The same weights every time, without touching the caller's random state.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LlamaForCausalLM(config)

@@ -32,6 +32,7 @@ def list_evaluations(
     """List stored rewards, one response and trait a row."""
     with options.client(endpoints) as client:
         rows = client.selector.list_evaluations(policy=policy, trait=trait, source=source)
+        # One more than asked for shows whether there are more.
         found = list(itertools.islice(rows, limit + 1))
     if len(found) > limit:
         typer.echo(f"note: only the first {limit} are shown; see --limit", err=True)

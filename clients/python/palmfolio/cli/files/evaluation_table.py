@@ -84,6 +84,7 @@ def _sample(row: _Row) -> int:
 
 def _read(path: Path) -> tuple[list[str], list[_Row]]:
     try:
+        # Spreadsheet programs write a byte order mark, which `utf-8-sig` skips.
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             header = _header(path, next(reader, []))
@@ -134,6 +135,7 @@ def _header(path: Path, cells: list[str]) -> list[str]:
 
 def _rows(path: Path, header: list[str], reader: Iterator[list[str]]) -> Iterator[_Row]:
     traits = _traits(header)
+    # Rows are counted as a spreadsheet shows them: the header is row 1.
     for number, cells in enumerate(reader, 2):
         if not any(cell.strip() for cell in cells):
             continue

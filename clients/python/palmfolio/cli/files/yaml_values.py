@@ -108,6 +108,7 @@ def _scalar(hint: type, item: Any, where: str) -> Any:
             return float(item)
         except (TypeError, ValueError):
             pass
+    # In Python a bool is an int, but `steps: true` is a mistake.
     elif isinstance(item, hint) and not (hint is int and isinstance(item, bool)):
         return item
     kind = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

@@ -1,1 +1,1 @@
-"""What the command line runs on this machine: services, the quickstart, selection."""
+"""Work that the command line does on this machine: services, the quickstart, selection."""

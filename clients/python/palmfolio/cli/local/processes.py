@@ -170,6 +170,7 @@ class Stack:
         except TimeoutError:
             pass
         finally:
+            # Also after a clean stop: children that a service left behind must not outlive it.
             self.kill()
         self._running.clear()
 
@@ -180,6 +181,7 @@ class Stack:
                 os.killpg(running.process.pid, signal.SIGKILL)
 
     def _complete(self, name: ServiceName, address_file: Path) -> dict[str, Any]:
+        # Port 0: the system picks a free port, and the service writes it to its address file.
         config = {"address": "127.0.0.1:0", **self._configs.get(name, {})}
         config["address_file"] = str(address_file)
         for dependency in _DEPENDENCIES[name]:
@@ -209,6 +211,7 @@ class Stack:
             stdout=output,
             stderr=output,
             start_new_session=True,
+            # Unbuffered, so that a log is complete up to the moment of a crash.
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
 
@@ -286,6 +289,7 @@ def run_until_signalled(stack: Stack, work: Callable[[], Coroutine[Any, Any, Non
 
         def on_signal(number: int) -> None:
             received.append(number)
+            # A person who presses Ctrl-C twice wants out at once.
             if len(received) == 1:
                 task.cancel()
             else:
@@ -318,6 +322,7 @@ def _last_lines(log: Path) -> str:
 
 def _write_aside(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Written under another name and renamed: readers never see half a file.
     aside = path.with_name(path.name + ".new")
     aside.write_text(content, encoding="utf-8")
     aside.replace(path)

@@ -27,17 +27,17 @@ async def wait_until_ready(
         }
 
         async def wait(name: str) -> None:
-            said = ""
-            while said != "ready":
+            last = ""
+            while last != "ready":
                 try:
                     found = (await services[name]()).readiness
                     news = "ready" if found.ready else "; ".join(found.reasons) or "starting"
                 except Unavailable:
                     news = "starting"
-                if news != said:
+                if news != last:
                     tell(name, news)
-                    said = news
-                if said != "ready":
+                    last = news
+                if last != "ready":
                     await asyncio.sleep(_POLL_SECONDS)
 
         await asyncio.gather(*(wait(name) for name in addresses))

@@ -20,6 +20,7 @@ from rich.progress import (
 from palmfolio.report.model import short
 from palmfolio.types import BuildEvent, BuildStage
 
+# Without a terminal, output goes to a log, which must stay short.
 _LINE_SECONDS = 10.0
 _OPEN = (BuildStage.UNSPECIFIED, BuildStage.DONE)
 

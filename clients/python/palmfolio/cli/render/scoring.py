@@ -23,6 +23,7 @@ from rich.text import Text
 from palmfolio.cli.files.reward_summary import Summary
 
 _LINE_SECONDS = 10.0
+# Redrawing the bar for every sample could take longer than scoring it.
 _UPDATE_SECONDS = 0.1
 
 

@@ -135,6 +135,7 @@ def _settings(path: Path | None, **given: Any) -> "GrpoConfig":
 
     config = GrpoConfig()
     if path is not None:
+        # An empty file is an empty mapping to its author, but None to YAML.
         config = build(GrpoConfig, read_yaml(path) or {}, f"{path}: ")
     chosen = {name: value for name, value in given.items() if value is not None}
     return dataclasses.replace(config, **chosen)

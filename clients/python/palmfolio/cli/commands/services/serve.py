@@ -50,6 +50,7 @@ def serve(
     command = [sys.executable, "-m", f"palmfolio_{service}"]
     if config is not None:
         command += ["--config", str(config)]
+    # The service replaces this process, so that signals and the exit status are its own.
     os.execv(sys.executable, command)
 
 

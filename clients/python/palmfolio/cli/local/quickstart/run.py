@@ -112,6 +112,7 @@ class Quickstart:
                 async for event in operation.events():
                     progress.show(event)
             finally:
+                # Also when interrupted: the next run adds its own seconds to these.
                 self._stopwatch.add_build(operation.name, progress.seconds)
         return await operation.result()
 

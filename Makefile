@@ -43,7 +43,7 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy $(SOURCES)
-	$(PY) -m pytest tests/unit -m "not slow"
+	$(PY) -m pytest tests/unit -m "not slow" -n 2
 
 lint: venv check-protos check-reference
 	$(BIN)/ruff check .

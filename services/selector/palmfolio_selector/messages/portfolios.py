@@ -11,7 +11,7 @@ from palmfolio_selector.messages import certificates
 from palmfolio_selector.messages.certificates import SelectionResult
 from palmfolio_selector.store import evaluations, measurement, policies, portfolios, prompt_sets
 from palmfolio_selector.store.measurement import spec_of
-from palmfolio_selector.store.portfolios import ChosenFrom
+from palmfolio_selector.store.portfolios import StoredCandidate
 from palmfolio_selector.store.tables import (
     PortfolioRow,
     PortfolioState,
@@ -80,12 +80,13 @@ def unsaved(
     shown = certificates.chosen_from(selected.chosen, values)[:MAX_CANDIDATES_SHOWN]
     known = policies.by_name(session, [name for name, _, _ in shown])
     message.candidates.extend(
-        _candidate(ChosenFrom(known[name], is_member, value)) for name, is_member, value in shown
+        _candidate(StoredCandidate(known[name], is_member, value))
+        for name, is_member, value in shown
     )
     return message
 
 
-def _candidate(candidate: ChosenFrom) -> selector_pb2.Candidate:
+def _candidate(candidate: StoredCandidate) -> selector_pb2.Candidate:
     policy = candidate.policy
     weights = None if policy.weights is None else types_pb2.Weights(values=policy.weights)
     return selector_pb2.Candidate(
@@ -110,7 +111,7 @@ def _failed_trainings(session: Session, row: PortfolioRow) -> list[selector_pb2.
 
 
 def _answers(
-    session: Session, row: PortfolioRow, chosen_from: list[ChosenFrom]
+    session: Session, row: PortfolioRow, chosen_from: list[StoredCandidate]
 ) -> list[selector_pb2.SampleAnswer]:
     measured_by = measurement.find(session, row)
     if measured_by is None:

@@ -28,7 +28,7 @@ _LISTING = Listing("portfolios", float, str)
 
 
 @dataclass(frozen=True)
-class ChosenFrom:
+class StoredCandidate:
     """A candidate of a portfolio."""
 
     policy: PolicyRow
@@ -186,7 +186,7 @@ def publish(
     row.error = None
 
 
-def candidates(session: Session, portfolio: str) -> list[ChosenFrom]:
+def candidates(session: Session, portfolio: str) -> list[StoredCandidate]:
     """The candidates that a portfolio was chosen from, members first."""
     query = (
         select(PolicyRow, CandidateRow.selected, CandidateRow.value)
@@ -194,7 +194,7 @@ def candidates(session: Session, portfolio: str) -> list[ChosenFrom]:
         .where(CandidateRow.portfolio == portfolio)
         .order_by(CandidateRow.position)
     )
-    return [ChosenFrom(*row) for row in session.execute(query)]
+    return [StoredCandidate(*row) for row in session.execute(query)]
 
 
 def list_page(session: Session, size: int, token: str) -> tuple[Sequence[PortfolioRow], str]:

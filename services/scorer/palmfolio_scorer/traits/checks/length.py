@@ -43,7 +43,7 @@ class Length(Check[LengthOptions]):
     name = "length"
     options_type = LengthOptions
     _tokenizer: Any = None
-    _unknown: str | None = None
+    _unknown: int | None = None
 
     def load(self, sources: ModelSources) -> None:
         """Loads the tokeniser, if the unit is tokens."""
@@ -58,7 +58,8 @@ class Length(Check[LengthOptions]):
             self._tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:
             raise TraitLoadError(f"cannot load the tokeniser {path}: {error}") from error
-        self._unknown = getattr(self._tokenizer.model, "unk_token", None)
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        self._unknown = None if unknown is None else self._tokenizer.token_to_id(unknown)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
@@ -74,10 +75,13 @@ class Length(Check[LengthOptions]):
         if self._tokenizer is None:
             return float(len(text))
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        tokens = encoding.ids
+        length = len(tokens)
         # Some tokenisers turn an unknown word into one token, however long the word is.
-        return float(
-            sum(
-                end - start if token == self._unknown else 1
-                for token, (start, end) in zip(encoding.tokens, encoding.offsets, strict=True)
+        if self._unknown is not None and self._unknown in tokens:
+            length += sum(
+                end - start - 1
+                for token, (start, end) in zip(tokens, encoding.offsets, strict=True)
+                if token == self._unknown
             )
-        )
+        return float(length)

@@ -40,6 +40,8 @@ class LinearAnalyser(SentimentIntensityAnalyzer):  # type: ignore[misc]
             >>> LinearAnalyser().beginning("not " + "good " * 2000).count("good")
             1000
         """
+        if self._sentiments(text) <= MAX_SENTIMENTS:
+            return text
         left = MAX_SENTIMENTS
         for piece in _PIECE.finditer(text):
             found = self._sentiments(piece.group())

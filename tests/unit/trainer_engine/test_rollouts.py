@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from palmfolio_trainer.models.loading import load_model, load_tokenizer
-from palmfolio_trainer.sampling.backend import Completion
+from palmfolio_trainer.sampling.backend import Completion, SamplingCancelled
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from palmfolio_trainer.sampling.transformers.decoding import (
     DecodingSettings,
-    SamplingCancelled,
     sample,
     uniforms,
 )

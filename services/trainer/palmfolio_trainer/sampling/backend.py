@@ -53,6 +53,10 @@ class Completion:
     finish_reason: Literal["stop", "length"]
 
 
+class SamplingCancelled(Exception):
+    """The `cancelled` callback returned True."""
+
+
 class SamplingBackend(Protocol):
     """Samples from policies of one base model at a time. One thread uses it."""
 
@@ -80,5 +84,8 @@ class SamplingBackend(Protocol):
             adapters: the adapter's folder by policy; None for the base model itself.
             prompts: user messages.
             settings: the settings of sampling.
-            cancelled: asked often; sampling stops when it returns True.
+            cancelled: asked often, before each token if the backend can.
+
+        Raises:
+            SamplingCancelled: `cancelled` returned True.
         """

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from transformers import DynamicCache
 
+from palmfolio_trainer.sampling.backend import SamplingCancelled
+
 
 @dataclass(frozen=True)
 class DecodingSettings:
@@ -42,10 +44,6 @@ class DecodingSettings:
             raise ValueError("temperature: must be above 0 and at most 10")
         if not 0 < self.top_p <= 1:
             raise ValueError("top_p: must be above 0 and at most 1")
-
-
-class SamplingCancelled(Exception):
-    """The `cancelled` callback returned True."""
 
 
 def uniforms(seed: Sequence[int], length: int) -> npt.NDArray[np.float32]:

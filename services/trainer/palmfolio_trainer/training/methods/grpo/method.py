@@ -20,10 +20,10 @@ from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig as TrlConfig
 
 from palmfolio_trainer.models.loading import load_tokenizer
+from palmfolio_trainer.sampling.backend import SamplingCancelled
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from palmfolio_trainer.sampling.transformers.decoding import (
     DecodingSettings,
-    SamplingCancelled,
     end_token_ids,
     sample,
     uniforms,

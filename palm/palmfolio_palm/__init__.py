@@ -33,7 +33,7 @@ from palmfolio_palm.grids import (
     uniform_lattice,
 )
 from palmfolio_palm.pareto import pareto
-from palmfolio_palm.population import (
+from palmfolio_palm.population.portfolio import (
     PopulationGaps,
     PopulationPortfolio,
     best_for_population,

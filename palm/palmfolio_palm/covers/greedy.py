@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palmfolio_palm.certificates import linear_programs
 from palmfolio_palm.certificates.certificate import Certificate, certificate
 from palmfolio_palm.certificates.corners import CornersUnavailable
+from palmfolio_palm.covers import linear_programs
 from palmfolio_palm.covers.cover_problem import CoverProblem, starting_demand
 from palmfolio_palm.covers.pruning import drop_unneeded
 from palmfolio_palm.covers.set_cover import greedy_columns

@@ -6,8 +6,8 @@ import time
 
 import numpy as np
 
-from palmfolio_palm.certificates import linear_programs
 from palmfolio_palm.certificates.corners import CornersUnavailable
+from palmfolio_palm.covers import linear_programs
 from palmfolio_palm.covers.cover_problem import CoverProblem
 from palmfolio_palm.covers.demand import Demand
 from palmfolio_palm.covers.set_cover import exact_cover, local_search, round_up

@@ -19,7 +19,8 @@ from palmfolio_palm import (
     tradeoff_curve,
     verify,
 )
-from palmfolio_palm.certificates import corners, linear_programs
+from palmfolio_palm.certificates import corners
+from palmfolio_palm.covers import linear_programs
 from tests.support.palm_inputs import Floats, deltas, epsilons, sphere, value_arrays
 
 

@@ -1,0 +1,1 @@
+"""Portfolios for a given population of users instead of for every conceivable user."""

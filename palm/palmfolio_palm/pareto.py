@@ -18,6 +18,10 @@ def pareto(V: ArrayLike) -> IntArray:
 
     Raises:
         ValueError: naming `V`; values outside [0, 1] are allowed.
+
+    Example:
+        >>> pareto([[1, 0], [0, 1], [0, 0.5], [1, 0]]).tolist()
+        [0, 1]
     """
     return pareto_rows(check_values(V, shifted=True))
 

@@ -1,17 +1,27 @@
 """Which member of a portfolio serves a user best."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from palmfolio_palm.validation import check_portfolio, check_values, check_weights
 
 
 @dataclass(frozen=True)
 class Route:
-    """The answer for one user.
+    """The member that serves one user.
 
     Attributes:
-        index: the chosen candidate's position.
-        utility: weights · value of the chosen one.
-        gap: what the best candidate would give more, >= 0.
+        index: row of the member.
+        utility: w·v of the member.
+        gap: what the best candidate would give more, ≥ 0.
+
+    Example:
+        >>> route([[1, 0], [0, 1], [0.75, 0.75]], [0, 1], [0.5, 0.5])
+        Route(index=0, utility=0.5, gap=0.25)
     """
 
     index: int
@@ -19,20 +29,24 @@ class Route:
     gap: float
 
 
-def route(
-    values: Sequence[Mapping[str, float]],
-    members: Sequence[int],
-    weights: Mapping[str, float],
-) -> Route:
-    """The member with the largest weights · value; of equal ones the first in `members`.
+def route(V: ArrayLike, members: ArrayLike, w: ArrayLike) -> Route:
+    """The member with the largest w·v; of equal members the first in `members`.
 
     Args:
-        values: value by trait of every candidate.
-        members: positions of the portfolio's members in `values`; at least one.
-        weights: weight >= 0 by trait, Σ = 1; traits left out weigh 0.
+        V: (n, d) values of the candidates; any finite values.
+        members: (k,) rows of the portfolio's members.
+        w: (d,) the user's weights, scaled to Σ = 1.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> route([[1, 0], [0, 1]], [0, 1], [0.2, 0.8]).index
+        1
     """
-    utilities = [
-        sum(weight * value[trait] for trait, weight in weights.items()) for value in values
-    ]
-    index = max(members, key=lambda member: utilities[member])
-    return Route(index, utilities[index], max(0.0, max(utilities) - utilities[index]))
+    values = check_values(V, shifted=True)
+    rows = check_portfolio(members, len(values), "members")
+    utility = values @ check_weights(w, values.shape[1])
+    index = int(rows[np.argmax(utility[rows])])
+    reached = float(utility[index])
+    return Route(index, reached, max(0.0, float(utility.max()) - reached))

@@ -1,23 +1,60 @@
-"""Choosing a portfolio from measured policies: arrays in, indices and certificates out."""
+"""The choice of a portfolio from measured policies, with all that is certified of it.
 
+This is the one way in which the selector and the command line choose: the same values and the same
+target give the same members, certificates and confidence bound (docs/algorithms.md, section 4).
+"""
+
+from __future__ import annotations
+
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-import palmfolio_palm as palm
-from palmfolio_palm.certificates.confidence import Method, certificate_ucb
+from palmfolio_palm.certificates.certificate import Certificate, certificate_of_all, certificates
+from palmfolio_palm.certificates.confidence import (
+    ConfidenceBound,
+    certificate_ucb,
+    hoeffding_bound,
+)
 from palmfolio_palm.covers.best_of_size import BestPortfolio, best_portfolio, tradeoff_curve
+from palmfolio_palm.covers.greedy import greedy_cover
 from palmfolio_palm.covers.minimum import min_portfolio
-from palmfolio_palm.covers.progress import Progress, ProgressCallback
-from palmfolio_palm.validation import TOLERANCE, FloatArray, IntArray
+from palmfolio_palm.covers.progress import ProgressCallback
+from palmfolio_palm.pareto import pareto
+from palmfolio_palm.validation import (
+    TOLERANCE,
+    IntArray,
+    check_delta,
+    check_eps,
+    check_portfolio,
+    check_positive,
+    check_size,
+    check_values,
+)
 
-# Bounds over all pairs of policies are not computed for more candidates than this.
+# Probability with which the bound for finitely many prompts holds, where nothing else is asked.
+CONFIDENCE_LEVEL = 0.95
+# Above this many policies the bootstrap over all ordered pairs takes too long (time and memory
+# grow with their square: 200 policies of 4 traits take about 160,000 numbers per draw, 1,000
+# draws), and Hoeffding's bound is reported.
 MAX_CONFIDENCE_POLICIES = 200
+# One prompt says nothing about the spread between prompts.
 MIN_PROMPTS = 2
-# A bootstrap over fewer prompts than this is not to be trusted.
+# A bootstrap over fewer prompts than this is not to be trusted: it knows no spread but the one of
+# the sample. Hoeffding's bound holds for any number.
 BOOTSTRAP_PROMPTS = 20
+
+# Shares of the time: for the greedy cover, which is the answer if nothing better comes; until the
+# end of the search for fewer members; and for a smaller gap with as many members. The last one
+# helps most in its first second (a table of 40 x 3 at delta 0.05: from a gap of 0.0495 to 0.0376),
+# and its proof is not reported, so it gets little.
+_GREEDY_SHARE, _MINIMUM_SHARE, _GAP_SHARE = 0.4, 0.75, 0.25
+# Seconds that a later step has at least.
+_LEAST_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,14 +63,24 @@ class Target:
 
     Attributes:
         epsilon: multiplicative gap that is allowed, in [0, 1).
-        delta: additive gap that is allowed, in [0, 1].
+        delta: additive gap that is allowed, ≥ 0.
         max_size: members at most; 0 for as many as needed. With epsilon = delta = 0 and a
             max_size there is no target: the best portfolio of that size is wanted.
+
+    Example:
+        >>> Target(epsilon=0.0, delta=0.0, max_size=3).is_best_of_size
+        True
     """
 
     epsilon: float
     delta: float
     max_size: int = 0
+
+    def __post_init__(self) -> None:
+        check_eps(self.epsilon, "epsilon")
+        check_delta(self.delta)
+        if self.max_size < 0:
+            raise ValueError(f"max_size must be a number ≥ 0, got {self.max_size}")
 
     @property
     def is_best_of_size(self) -> bool:
@@ -42,26 +89,32 @@ class Target:
 
 
 @dataclass(frozen=True, eq=False)
-class Certified:
+class Selection:
     """A portfolio with its certificates over the whole simplex.
 
     Attributes:
         members: (k,) rows of V, increasing.
         certificate: at the target's epsilon and delta.
-        plain: at epsilon = delta = 0: the additive gap.
-        corners: the number of corner weights, where the gap of every user is decided.
+        plain: at epsilon = delta = 0: the pure additive and the pure multiplicative gap.
         size_lower_bound: no portfolio with fewer members meets the target; 0 without a target.
         gap_lower_bound: no portfolio with as many members has a smaller gap; 0 when not asked for.
         optimal: the portfolio is proven smallest for its target, or best of its size.
+
+    Example:
+        >>> chosen = certify([[1, 0], [0, 1], [0.6, 0.6]], [0, 1], Target(0.05, 0.0))
+        >>> round(chosen.plain.additive, 3), round(chosen.certificate.additive, 3)
+        (0.1, 0.07)
     """
 
     members: IntArray
-    certificate: palm.Certificate
-    plain: palm.Certificate
-    corners: int
+    certificate: Certificate
+    plain: Certificate
     size_lower_bound: int = 0
     gap_lower_bound: float = 0.0
     optimal: bool = False
+
+
+SelectionCallback: TypeAlias = Callable[[Selection], None]
 
 
 @dataclass(frozen=True)
@@ -69,72 +122,18 @@ class Baselines:
     """Additive gaps of the simplest portfolios.
 
     Attributes:
-        base_model: of the base model alone; None when it is no candidate.
-        best_single: of the best policy alone.
-        best_single_index: its row of V.
+        base_model: gap of the base model as the only policy; None when it is not a candidate.
+        best_single: gap of the best single policy.
+        best_single_index: row of that policy.
+
+    Example:
+        >>> baselines([[1, 0], [0, 1], [0.6, 0.6]], base=1)
+        Baselines(base_model=1.0, best_single=0.4, best_single_index=2)
     """
 
     base_model: float | None
     best_single: float
     best_single_index: int
-
-
-@dataclass(frozen=True, eq=False)
-class Bound:
-    """An upper bound on the true additive gap, for means over finitely many prompts.
-
-    Attributes:
-        level: the probability that it holds.
-        worst_weights: (d,) the user who is served worst according to the means.
-        method: how it was computed.
-        prompts: that it rests on.
-    """
-
-    level: float
-    gap: float
-    worst_weights: FloatArray
-    method: str
-    prompts: int
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """The best portfolio of one size.
-
-    Attributes:
-        members: rows of V.
-        gap: its additive gap, exact.
-        lower_bound: no portfolio of this size has a smaller gap.
-        worst_weights: (d,) where the gap is reached.
-    """
-
-    size: int
-    members: IntArray
-    gap: float
-    lower_bound: float
-    optimal: bool
-    worst_weights: FloatArray
-
-
-class Abandoned(Exception):
-    """Nobody waits for the answer any more."""
-
-
-Stopped: TypeAlias = Callable[[], bool]
-
-
-def _never() -> bool:
-    return False
-
-
-def _watch(stopped: Stopped) -> ProgressCallback:
-    """Ends palm's searches once nobody waits for them."""
-
-    def report(_: Progress) -> None:
-        if stopped():
-            raise Abandoned
-
-    return report
 
 
 class TargetInfeasible(Exception):
@@ -144,121 +143,174 @@ class TargetInfeasible(Exception):
         weights: (d,) the weights that the best portfolio of that size serves worst.
         gap: its gap there.
         size: members that were allowed.
+        proven: whether every portfolio of that size is known to miss the target, not only those
+            that were found in time.
+
+    Example:
+        >>> try:
+        ...     select([[1, 0], [0, 1]], Target(0.0, 0.1, max_size=1), seconds=5)
+        ... except TargetInfeasible as error:
+        ...     print(error)
+        no portfolio of 1 policies meets the target; the best reaches a gap of 1
     """
 
-    def __init__(self, best: BestPortfolio, size: int, delta: float) -> None:
+    def __init__(self, best: BestPortfolio, size: int, *, proven: bool) -> None:
         self.weights = best.certificate.worst_weights_additive
         self.gap = best.gap
         self.size = size
-        proven = best.lower_bound > delta
-        how = "no portfolio" if proven else "no portfolio that was found in time"
+        self.proven = proven
+        subject = "no portfolio" if proven else "no portfolio that was found in time"
         super().__init__(
-            f"{how} of {size} policies meets the target; the best reaches a gap of {best.gap:.4g}"
+            f"{subject} of {size} policies meets the target; "
+            f"the best reaches a gap of {best.gap:.4g}"
         )
 
 
 def select(
-    V: FloatArray,
+    V: ArrayLike,
     target: Target,
     seconds: float,
     *,
     greedy: bool = False,
-    stopped: Stopped = _never,
-) -> Certified:
+    progress: ProgressCallback | None = None,
+    interim: SelectionCallback | None = None,
+) -> Selection:
     """The smallest portfolio that meets the target, or the best one of a size.
 
-    Several portfolios can be the smallest: of those, one of the smallest gap is taken.
+    Several portfolios can be the smallest: of those, one of the smallest gap that is found is
+    taken.
 
     Args:
         V: (n, d) values of the candidates, in [0, 1].
         target: what is asked.
-        seconds: time for the proof; after it the best one found is returned with its bound.
+        seconds: time for the search and its proof; after it the best portfolio so far is returned
+            with its bound.
         greedy: leave it at the greedy cover.
-        stopped: tells, from another thread, that nobody waits for the answer any more.
+        progress: called after every step; an exception that it raises ends the search.
+        interim: called with the greedy cover, the answer of a caller who ends the search early.
 
     Raises:
+        ValueError: naming the argument.
         TargetInfeasible: max_size is too small for the target.
-        Abandoned: `stopped` said so.
+
+    Example:
+        >>> chosen = select([[1, 0], [0, 1], [0.6, 0.6]], Target(0.0, 0.45), seconds=5)
+        >>> chosen.members.tolist(), chosen.optimal, round(chosen.plain.additive, 3)
+        ([2], True, 0.4)
     """
+    began = time.monotonic()
+    values = check_values(V)
+    seconds = check_positive(seconds, "seconds")
+    # Portfolios can tie. Searching in an order that the values decide gives the same members
+    # wherever the candidates come from, a file or a database.
+    order = np.lexsort(values.T[::-1])
+    rows = values[order]
+    allowed = min(target.max_size, len(rows))
+    eps, delta = target.epsilon, target.delta
+
+    def left(share: float) -> float:
+        return max(_LEAST_SECONDS, share * seconds - (time.monotonic() - began))
+
     if target.is_best_of_size:
-        size = min(target.max_size, len(V))
-        best = best_portfolio(V, size, time_limit=seconds, progress=_watch(stopped))
+        best = best_portfolio(rows, allowed, time_limit=seconds, progress=progress)
         return replace(
-            certify(V, best.indices, target),
+            certify(values, order[best.indices], target),
             gap_lower_bound=best.lower_bound,
             optimal=best.optimal,
         )
-    members, lower_bound = _cover(V, target, seconds, greedy, stopped)
-    if target.max_size and len(members) > target.max_size:
-        best = best_portfolio(
-            V,
-            target.max_size,
-            eps=target.epsilon,
-            time_limit=seconds,
-            progress=_watch(stopped),
+    cover = greedy_cover(rows, eps, delta, time_limit=left(1.0 if greedy else _GREEDY_SHARE))
+    members, lower_bound = cover.indices, 1
+    if not greedy:
+        if interim is not None:
+            interim(Selection(np.sort(order[members]), cover.certificate, cover.plain, 1))
+        smallest = min_portfolio(
+            rows, eps, delta, time_limit=left(_MINIMUM_SHARE), start=cover, progress=progress
         )
-        if best.gap > target.delta + TOLERANCE:
-            raise TargetInfeasible(best, target.max_size, target.delta)
+        members, lower_bound = smallest.indices, smallest.lower_bound
+    if allowed and len(members) > allowed:
+        best = best_portfolio(rows, allowed, eps=eps, time_limit=left(1.0), progress=progress)
+        if best.gap > delta + TOLERANCE:
+            proven = lower_bound > allowed or best.lower_bound > delta + TOLERANCE
+            raise TargetInfeasible(best, target.max_size, proven=proven)
         members = best.indices
     elif not greedy:
-        members = _closest(V, members, target, seconds, stopped)
+        limit = min(left(1.0), _GAP_SHARE * seconds)
+        best = best_portfolio(rows, len(members), eps=eps, time_limit=limit, progress=progress)
+        if best.gap <= delta + TOLERANCE:
+            members = best.indices
     return replace(
-        certify(V, members, target),
+        certify(values, order[members], target),
         size_lower_bound=lower_bound,
         optimal=lower_bound == len(members),
     )
 
 
-def _cover(
-    V: FloatArray, target: Target, seconds: float, greedy: bool, stopped: Stopped
-) -> tuple[IntArray, int]:
-    """Members that meet the target, and a lower bound on their number."""
-    if greedy:
-        return palm.greedy_cover(V, target.epsilon, target.delta).indices, 1
-    found = min_portfolio(
-        V, target.epsilon, target.delta, time_limit=seconds, progress=_watch(stopped)
-    )
-    return found.indices, found.lower_bound
-
-
-def _closest(
-    V: FloatArray, members: IntArray, target: Target, seconds: float, stopped: Stopped
-) -> IntArray:
-    """Of the portfolios with as many members, the one of the smallest gap that was found."""
-    best = best_portfolio(
-        V, len(members), eps=target.epsilon, time_limit=seconds, progress=_watch(stopped)
-    )
-    return best.indices if best.gap <= target.delta + TOLERANCE else members
-
-
-def certify(V: FloatArray, members: IntArray, target: Target) -> Certified:
-    """The certificates of given members."""
-    order = np.sort(members)
-    return Certified(
-        members=order,
-        certificate=palm.certificate(V, order, target.epsilon, target.delta),
-        plain=palm.certificate(V, order),
-        corners=_corner_count(V[order]),
-    )
-
-
-def _corner_count(members: FloatArray) -> int:
-    try:
-        return len(palm.corner_weights(members))
-    except palm.CornersUnavailable:
-        return 0
-
-
-def baselines(V: FloatArray, base: int | None) -> Baselines:
-    """How one policy for everyone would do.
-
-    Alone, a policy is worst for a user who cares about a single trait.
+def certify(V: ArrayLike, members: ArrayLike, target: Target) -> Selection:
+    """The certificates of given members.
 
     Args:
-        V: (n, d) values of the candidates.
-        base: the base model's row; None when it is no candidate.
+        V: (n, d) values of the candidates, in [0, 1].
+        members: (k,) rows of V.
+        target: its epsilon and delta count.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> certify([[1, 0], [0, 1], [0.6, 0.6]], [0, 1], Target(0.0, 0.2)).certificate.holds
+        True
     """
-    gaps = (V.max(axis=0) - V).max(axis=1)
+    values = check_values(V)
+    order = np.sort(check_portfolio(members, len(values), "members"))
+    at_target, plain = certificates(values, order, [(target.epsilon, target.delta), (0.0, 0.0)])
+    return Selection(members=order, certificate=at_target, plain=plain)
+
+
+def whole(V: ArrayLike, target: Target) -> Selection:
+    """Every Pareto-optimal candidate: the portfolio in which nobody loses anything.
+
+    It needs no search, so it is what a caller has who must answer before `select` does.
+
+    Args:
+        V: (n, d) values of the candidates, in [0, 1].
+        target: its epsilon and delta count.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> whole([[1, 0], [0, 1], [0, 0.5]], Target(0.1, 0.0)).members.tolist()
+        [0, 1]
+    """
+    values = check_values(V)
+    members = pareto(values)
+    return Selection(
+        members=members,
+        certificate=certificate_of_all(values, target.epsilon, target.delta),
+        plain=certificate_of_all(values, 0.0, 0.0),
+        size_lower_bound=1,
+        optimal=len(members) == 1,
+    )
+
+
+def baselines(V: ArrayLike, base: int | None) -> Baselines:
+    """What a single policy for everyone would lose.
+
+    A single policy is worst for a user who cares about one trait only, so no search is needed.
+
+    Args:
+        V: (n, d) values of the candidates, in [0, 1].
+        base: the base model's row; None when it is not a candidate.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> baselines([[1, 0], [0, 1], [0.6, 0.6]], base=None).best_single_index
+        2
+    """
+    values = check_values(V)
+    gaps = (values.max(axis=0) - values).max(axis=1)
     best = int(np.argmin(gaps))
     return Baselines(
         base_model=None if base is None else float(gaps[base]),
@@ -267,42 +319,87 @@ def baselines(V: FloatArray, base: int | None) -> Baselines:
     )
 
 
-def curve(V: FloatArray, largest: int, seconds: float, *, stopped: Stopped = _never) -> list[Point]:
+def curve(
+    V: ArrayLike, largest: int, seconds: float, *, progress: ProgressCallback | None = None
+) -> list[BestPortfolio]:
     """The best portfolio of every size from 1 to `largest`, ending where the gap is 0.
 
+    Args:
+        V: (n, d) values of the candidates, in [0, 1].
+        largest: size at which to end, 1 to n.
+        seconds: time for all sizes together.
+        progress: called after every step; an exception that it raises ends the search.
+
     Raises:
-        Abandoned: `stopped` said so.
+        ValueError: naming the argument.
+
+    Example:
+        >>> points = curve([[1, 0], [0, 1], [0.6, 0.6]], 3, seconds=5)
+        >>> [(point.k, round(point.gap, 3)) for point in points]
+        [(1, 0.4), (2, 0.1), (3, 0.0)]
     """
-    points: list[Point] = []
-    for best in tradeoff_curve(V, largest, time_limit=seconds, progress=_watch(stopped)):
-        worst = best.certificate.worst_weights_additive
-        points.append(Point(best.k, best.indices, best.gap, best.lower_bound, best.optimal, worst))
+    points: list[BestPortfolio] = []
+    largest = check_size(largest, len(check_values(V)), "largest")
+    for best in tradeoff_curve(V, largest, time_limit=seconds, progress=progress):
+        points.append(best)
         if best.gap <= TOLERANCE:
             break
     return points
 
 
-def confidence(X: FloatArray, members: IntArray, level: float) -> Bound | None:
-    """An upper bound on the true gap that holds although the members were chosen on the same data.
+def confidence(
+    X: ArrayLike, members: ArrayLike, level: float = CONFIDENCE_LEVEL
+) -> ConfidenceBound | None:
+    """An upper bound on the true additive gap, valid although the members were chosen on `X`.
 
     Args:
         X: (n, N, d) mean rewards of the candidates by prompt, in [0, 1].
-        members: rows of the portfolio.
+        members: (k,) rows of the portfolio.
         level: the probability that the bound holds, over the draw of the N prompts.
 
     Returns:
-        None for fewer than two prompts.
+        None for fewer than `MIN_PROMPTS` prompts.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).random((3, 40, 2))
+        >>> bound = confidence(X, [0, 1])
+        >>> bound.method, bound.estimate <= bound.bound
+        ('max_t', True)
     """
-    prompts = X.shape[1]
+    rewards = np.asarray(X, dtype=np.float64)
+    if rewards.ndim == 3 and rewards.shape[1] < MIN_PROMPTS:
+        return None
+    few = rewards.ndim == 3 and rewards.shape[0] <= MAX_CONFIDENCE_POLICIES
+    if few and rewards.shape[1] >= BOOTSTRAP_PROMPTS:
+        return certificate_ucb(rewards, members, level, "max_t")
+    return certificate_ucb(rewards, members, level, "hoeffding")
+
+
+def confidence_of_means(
+    V: ArrayLike, prompts: int, members: ArrayLike, level: float = CONFIDENCE_LEVEL
+) -> ConfidenceBound | None:
+    """`confidence` from means only, for a caller with too many policies to read their rewards.
+
+    Args:
+        V: (n, d) means of the candidates over the prompts, in [0, 1].
+        prompts: N, the number of prompts behind them.
+        members: (k,) rows of the portfolio.
+        level: the probability that the bound holds, over the draw of the prompts.
+
+    Returns:
+        None for fewer than `MIN_PROMPTS` prompts.
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> confidence_of_means([[1, 0], [0, 1]], 1000, [0]).method
+        'hoeffding'
+    """
     if prompts < MIN_PROMPTS:
         return None
-    method: Method = "max_t" if prompts >= BOOTSTRAP_PROMPTS else "hoeffding"
-    found = certificate_ucb(X, members, level, method)
-    plain = palm.certificate(np.clip(X.mean(axis=1), 0.0, 1.0), members)
-    return Bound(
-        level=level,
-        gap=min(1.0, found.bound),
-        worst_weights=plain.worst_weights_additive,
-        method=method,
-        prompts=prompts,
-    )
+    return hoeffding_bound(V, members, prompts, level)

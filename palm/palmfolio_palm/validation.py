@@ -24,6 +24,14 @@ class Infeasible(ValueError):
         weights: (d,) the weights that cannot be covered, Σ = 1.
         gap: the smallest additive gap max(0, (1 − eps)·U(w) − L(w)) reachable at these weights.
         target: the delta that was asked for.
+
+    Example:
+        >>> from palmfolio_palm import min_portfolio
+        >>> try:
+        ...     min_portfolio([[1, 0], [0, 1]], 0.0, 0.1, allowed=[0])
+        ... except Infeasible as error:
+        ...     print(error.weights.tolist(), error.gap)
+        [0.0, 1.0] 1.0
     """
 
     def __init__(self, weights: FloatArray, gap: float, target: float) -> None:

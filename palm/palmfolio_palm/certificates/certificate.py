@@ -1,6 +1,6 @@
 """Exact certificates: a portfolio's worst gap over the whole simplex of weights.
 
-Source: docs/algorithms.md section 3. With U(w) the best utility among all candidates and L(w) the
+Source: docs/algorithms.md, section 3. With U(w) the best utility among all candidates and L(w) the
 best among the members, the additive gap at eps is max over w of [(1 − eps)·U − L]₊ and the
 multiplicative gap at delta is max over w of [1 − (L + delta)/U]₊. Both maxima are at corner
 weights, so nothing is sampled.
@@ -8,6 +8,7 @@ weights, so nothing is sampled.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,8 +30,14 @@ from palmfolio_palm.validation import (
     check_weights,
 )
 
+# Entries of a temporary array: 32 MB, so that many corners times many candidates fit in memory.
 _BLOCK_ENTRIES = 4_000_000
+# A unit of y that costs more than this cannot be part of a gap above 1 / 1e9; larger costs would
+# only spoil the scale of the linear program.
 _DEAR = 1e9
+
+
+Method = Literal["corners", "lp", "whole"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +52,14 @@ class Certificate:
             no meaning: a value is negative, or U(w) ≤ 0 at some weights.
         worst_weights_additive: (d,) weights at which `additive` is reached, Σ = 1.
         worst_weights_multiplicative: (d,) weights at which `multiplicative` is reached, or None.
-        method: "corners", or "lp" (one linear program per candidate).
+        method: "corners"; "lp" (one linear program per candidate); or "whole" (every
+            Pareto-optimal candidate is a member, so there is nothing to compute).
+        corners: number of corner weights that were compared; 0 for the other methods.
+
+    Example:
+        >>> exact = certificate([[1, 0], [0, 1], [0.6, 0.6]], [0, 1])
+        >>> round(exact.additive, 6), exact.worst_weights_additive.tolist(), exact.holds
+        (0.1, [0.5, 0.5], False)
     """
 
     eps: float
@@ -54,7 +68,8 @@ class Certificate:
     multiplicative: float | None
     worst_weights_additive: FloatArray
     worst_weights_multiplicative: FloatArray | None
-    method: Literal["corners", "lp"]
+    method: Method
+    corners: int
 
     @property
     def holds(self) -> bool:
@@ -64,7 +79,12 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Gap:
-    """The gaps at one weight vector; fields as in `Certificate`."""
+    """The gaps at one weight vector; fields as in `Certificate`.
+
+    Example:
+        >>> gap_at([[1, 0], [0, 1]], [0], [0.5, 0.5])
+        Gap(additive=0.0, multiplicative=0.0)
+    """
 
     additive: float
     multiplicative: float | None
@@ -91,28 +111,67 @@ def certificate(
 
     Raises:
         ValueError: naming the argument.
+
+    Example:
+        >>> exact = certificate([[1, 0], [0, 1], [0.6, 0.6]], [0, 1], delta=0.1)
+        >>> exact.holds, round(exact.multiplicative, 6)
+        (True, 0.0)
     """
     values, members, eps, delta = _check(V, P, eps, delta, shifted)
+    return certificates(values, members, [(eps, delta)])[0]
+
+
+def certificates(
+    values: FloatArray, members: IntArray, targets: Sequence[tuple[float, float]]
+) -> list[Certificate]:
+    """`certificate` at several (eps, delta), for arguments that were checked already.
+
+    The corner weights, which take most of the time, are enumerated once.
+    """
     candidates = values[pareto_rows(values)]
     ratio = _has_ratio(values)
+    rows = values[members]
     try:
-        corners = corners_of(values[members])
+        corners = corners_of(rows)
     except CornersUnavailable:
         # Whoever has a member that is as good on every trait adds nothing to a gap.
-        open_ = candidates[~are_near(candidates, values[members], eps=0.0, delta=0.0)]
-        return _verify(candidates, open_, values[members], eps, delta, ratio=ratio)
-    return _evaluate(
-        candidates, values[members], corners, eps, delta, ratio=ratio, method="corners"
+        rivals = candidates[~are_near(candidates, rows, eps=0.0, delta=0.0)]
+        return [
+            _verify(candidates, rivals, rows, eps, delta, ratio=ratio) for eps, delta in targets
+        ]
+    return [
+        _evaluate(candidates, rows, corners, eps, delta, ratio=ratio, method="corners")
+        for eps, delta in targets
+    ]
+
+
+def certificate_of_all(values: FloatArray, eps: float, delta: float) -> Certificate:
+    """The certificate of all Pareto-optimal candidates: no gap at any weights."""
+    centroid = np.full(values.shape[1], 1.0 / values.shape[1])
+    ratio = _has_ratio(values)
+    return Certificate(
+        eps=eps,
+        delta=delta,
+        additive=0.0,
+        multiplicative=0.0 if ratio else None,
+        worst_weights_additive=centroid,
+        worst_weights_multiplicative=centroid.copy() if ratio else None,
+        method="whole",
+        corners=0,
     )
 
 
 def multiplicative_gap(
     V: ArrayLike, P: ArrayLike, delta: float = 0.0, *, shifted: bool = False
 ) -> float:
-    """The certificate's multiplicative gap alone.
+    """Only the multiplicative gap of `certificate`.
 
     Raises:
         ValueError: naming the argument; also when a value is negative or U(w) ≤ 0 at some w.
+
+    Example:
+        >>> round(multiplicative_gap([[1, 0], [0, 1], [0.6, 0.6]], [0, 1]), 6)
+        0.166667
     """
     gap = certificate(V, P, delta=delta, shifted=shifted).multiplicative
     if gap is None:
@@ -136,6 +195,10 @@ def gap_at(
 
     Raises:
         ValueError: naming the argument.
+
+    Example:
+        >>> gap_at([[1, 0], [0, 1], [0.75, 0.75]], [0, 1], [1, 1]).additive
+        0.25
     """
     values, members, eps, delta = _check(V, P, eps, delta, shifted)
     weights = check_weights(w, values.shape[1])
@@ -156,6 +219,10 @@ def verify(
     """The same certificate by a pair of linear programs per Pareto-optimal candidate: slow.
 
     Arguments, result and errors as in `certificate`.
+
+    Example:
+        >>> round(verify([[1, 0], [0, 1], [0.6, 0.6]], [0, 1]).additive, 6)
+        0.1
     """
     values, members, eps, delta = _check(V, P, eps, delta, shifted)
     candidates = values[pareto_rows(values)]
@@ -211,7 +278,7 @@ def _evaluate(
     delta: float,
     *,
     ratio: bool,
-    method: Literal["corners", "lp"],
+    method: Method,
 ) -> Certificate:
     """The certificate when the worst gaps are known to be at some of the rows of `weights`."""
     best, reached = best_values(candidates, weights), best_values(members, weights)
@@ -226,6 +293,7 @@ def _evaluate(
         worst_weights_additive=weights[at].copy(),
         worst_weights_multiplicative=relative_at,
         method=method,
+        corners=len(weights) if method == "corners" else 0,
     )
 
 
@@ -271,7 +339,6 @@ def _multiplicative_maximisers(
     Expects `_has_ratio`.
     """
     # HiGHS's tolerances are absolute: y is solved for in units in which every trait's best is 1.
-    # A unit of y that costs more than _DEAR cannot be part of a gap above 1e-9.
     scale = candidates.max(axis=0)
     cost = np.append(np.minimum(delta / scale, _DEAR), 1.0)
     A_ub = np.column_stack([members / scale, -np.ones(len(members))])

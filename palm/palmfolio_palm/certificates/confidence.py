@@ -1,6 +1,6 @@
 """Upper confidence bounds on a portfolio's gap when values are means over finitely many prompts.
 
-Source: docs/algorithms.md section 6. The prompts are the same for all policies (paired).
+Source: docs/algorithms.md, section 6. The prompts are the same for all policies (paired).
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
-from palmfolio_palm.certificates.certificate import certificate
+from palmfolio_palm.certificates.certificate import Certificate, certificate
 from palmfolio_palm.validation import (
     FloatArray,
     IntArray,
     check_choice,
+    check_dimension,
     check_eps,
     check_portfolio,
     check_size,
+    check_values,
 )
 
 Method = Literal["max_t", "hoeffding", "split"]
+# Entries of a temporary array of bootstrap draws: 32 MB.
 _BLOCK_ENTRIES = 4_000_000
+# Differences of rewards in [0, 1] with a smaller standard error than this are rounding.
+_NO_SPREAD = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +37,19 @@ class ConfidenceBound:
     """Result of `certificate_ucb`.
 
     Attributes:
-        bound: the true additive gap is at most this, with probability ≥ level.
+        bound: the true additive gap is at most this, with probability ≥ level; in [0, 1].
         estimate: the gap of the means, which is optimistic when the same prompts chose P.
-        level: e.g. 0.95.
-        method: how the bound was made.
+        level: for example 0.95.
+        method: how the bound was made; see `certificate_ucb`.
         prompts: number of prompts it rests on.
+        worst_weights: (d,) the user who is served worst according to the means.
+
+    Example:
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).random((3, 40, 2))
+        >>> bound = certificate_ucb(X, [0])
+        >>> bound.level, bound.method, bound.prompts, bound.bound > bound.estimate
+        (0.95, 'max_t', 40, True)
     """
 
     bound: float
@@ -44,6 +57,7 @@ class ConfidenceBound:
     level: float
     method: Method
     prompts: int
+    worst_weights: FloatArray
 
 
 def certificate_ucb(
@@ -75,24 +89,78 @@ def certificate_ucb(
 
     Raises:
         ValueError: naming the argument.
+
+    Example:
+        >>> import numpy as np
+        >>> X = np.random.default_rng(0).random((3, 40, 2))
+        >>> tight = certificate_ucb(X, [0, 1], method="max_t").bound
+        >>> tight < certificate_ucb(X, [0, 1], method="hoeffding").bound
+        True
     """
     rewards = _check_rewards(X)
     members = check_portfolio(P, len(rewards))
-    if not 0.5 < level < 1.0:
-        raise ValueError(f"level must lie in (0.5, 1), got {level}")
+    level = _check_level(level)
     check_choice(method, ("max_t", "hoeffding", "split"), "method")
     eps, draws = check_eps(eps), check_size(draws, 1_000_000, "draws")
     rng = np.random.default_rng(seed)
     if method == "split":
         rewards = rewards[:, _check_held_out(held_out, rewards.shape[1])]
-    estimate = certificate(_means(rewards), members, eps).additive
+    means = _means(rewards)
     if method == "hoeffding":
-        bound = estimate + _hoeffding(rewards, level, eps)
-    elif method == "split":
+        return hoeffding_bound(means, members, rewards.shape[1], level, eps=eps)
+    exact = certificate(means, members, eps)
+    if method == "split":
         bound = _percentile(rewards, members, level, eps, draws, rng)
     else:
-        bound = max(estimate, _max_t(rewards, members, level, eps, draws, rng))
-    return ConfidenceBound(bound, estimate, level, method, rewards.shape[1])
+        bound = max(exact.additive, _max_t(rewards, members, level, eps, draws, rng))
+    return _bounded(exact, bound, level, method, rewards.shape[1])
+
+
+def hoeffding_bound(
+    V: ArrayLike, P: ArrayLike, prompts: int, level: float = 0.95, *, eps: float = 0.0
+) -> ConfidenceBound:
+    """`certificate_ucb` by "hoeffding", which needs only the means.
+
+    Args:
+        V: (n, d) mean rewards over the prompts, in [0, 1].
+        P: indices of the members.
+        prompts: number of prompts behind the means.
+        level: confidence, in (0.5, 1).
+        eps: relative loss in [0, 1).
+
+    Raises:
+        ValueError: naming the argument.
+
+    Example:
+        >>> round(hoeffding_bound([[1, 0], [0, 1]], [0, 1], prompts=1000).bound, 3)
+        0.101
+    """
+    values = check_values(V)
+    level, prompts = _check_level(level), check_dimension(prompts, "prompts")
+    exact = certificate(values, P, eps)
+    # η bounds the error of every mean at once; a gap has (1 − eps) times one and one more.
+    eta = math.sqrt(math.log(2 * values.size / (1.0 - level)) / (2 * prompts))
+    return _bounded(exact, exact.additive + (2.0 - eps) * eta, level, "hoeffding", prompts)
+
+
+def _bounded(
+    exact: Certificate, bound: float, level: float, method: Method, prompts: int
+) -> ConfidenceBound:
+    # Rewards lie in [0, 1], and so does every additive gap.
+    return ConfidenceBound(
+        bound=min(1.0, bound),
+        estimate=exact.additive,
+        level=level,
+        method=method,
+        prompts=prompts,
+        worst_weights=exact.worst_weights_additive,
+    )
+
+
+def _check_level(level: float) -> float:
+    if not 0.5 < level < 1.0:
+        raise ValueError(f"level must lie in (0.5, 1), got {level}")
+    return float(level)
 
 
 def _check_rewards(X: ArrayLike) -> FloatArray:
@@ -121,12 +189,6 @@ def _check_held_out(held_out: ArrayLike | None, prompts: int) -> IntArray:
 def _means(rewards: FloatArray) -> FloatArray:
     means: FloatArray = np.clip(rewards.mean(axis=1), 0.0, 1.0)
     return means
-
-
-def _hoeffding(rewards: FloatArray, level: float, eps: float) -> float:
-    n, prompts, d = rewards.shape
-    eta = math.sqrt(math.log(2 * n * d / (1.0 - level)) / (2 * prompts))
-    return (2.0 - eps) * eta
 
 
 def _percentile(
@@ -199,7 +261,7 @@ def _critical_value(
     """The level-quantile of the largest studentised pair difference under the bootstrap."""
     n, prompts, d = centred.shape
     # Differences without spread are known exactly and take no part.
-    inverse = np.where(error > 1e-12, 1.0 / np.maximum(error, 1e-12), 0.0)
+    inverse = np.where(error > _NO_SPREAD, 1.0 / np.maximum(error, _NO_SPREAD), 0.0)
     inverse[np.arange(n), np.arange(n)] = 0.0
     flat = centred.transpose(1, 0, 2).reshape(prompts, n * d)
     largest = np.empty(draws)

@@ -1,6 +1,6 @@
 """Corner weights: the finitely many weights at which a portfolio's worst gap can occur.
 
-Source: docs/algorithms.md section 3. They are the weight parts of the vertices of
+Source: docs/algorithms.md, section 3. They are the weight parts of the vertices of
 {(w, t) : w ∈ Δ, t ≥ w·v_p for every member p}.
 """
 
@@ -28,7 +28,16 @@ _SNAP = 1e-12
 
 
 class CornersUnavailable(RuntimeError):
-    """The corners are too many, or too close to degenerate, to be enumerated."""
+    """The corners are too many, or too close to degenerate, to be enumerated.
+
+    Example:
+        >>> import numpy as np
+        >>> try:
+        ...     corner_weights(np.random.default_rng(0).random((40, 20)))
+        ... except CornersUnavailable as error:
+        ...     print(error)
+        40 members over 20 traits have too many corners
+    """
 
 
 def corner_weights(members: ArrayLike) -> FloatArray:
@@ -40,6 +49,12 @@ def corner_weights(members: ArrayLike) -> FloatArray:
     Raises:
         ValueError: naming `members`.
         CornersUnavailable: see the class.
+
+    Example:
+        Besides the unit vectors, the weights at which two members are equally good:
+
+        >>> corner_weights([[1.0, 0.0], [0.0, 1.0]]).tolist()
+        [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
     """
     return corners_of(check_values(members, "members", shifted=True))
 

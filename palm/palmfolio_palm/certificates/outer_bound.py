@@ -1,6 +1,6 @@
 """A certificate against everything trainable, and the weights to train next.
 
-Source: docs/algorithms.md section 5. A policy trained at w_i to within a factor 1 − alpha_i of the
+Source: docs/algorithms.md, section 5. A policy trained at w_i to within a factor 1 − alpha_i of the
 best proves that every attainable value vector v obeys w_i·v ≤ u_i/(1 − alpha_i), u_i = w_i·v_i.
 With lo ≤ v ≤ hi this bounds what any training could reach at any weights. The bound rests on
 alpha: `OuterBound.refute` finds trainings that were certainly worse than assumed, but finding
@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 
 from palmfolio_palm.certificates.certificate import best_values
 from palmfolio_palm.certificates.corners import corners_of
+from palmfolio_palm.certificates.dual_bounds import Cuts, DualBounds
+from palmfolio_palm.certificates.refutations import Refutation, refutations
+from palmfolio_palm.certificates.starting_weights import starting_weights
 from palmfolio_palm.validation import (
     FloatArray,
     IntArray,
@@ -30,22 +32,29 @@ from palmfolio_palm.validation import (
     check_weights,
 )
 
-#: Share that the first trainings give to every trait but their own. A bare unit weight leaves the
-#: values of the other traits arbitrary; on a smooth front a training serves the users within about
-#: √target of it, so that one on the very edge would waste half its reach.
-LEAST_FLOOR, MOST_FLOOR, _FLOOR_PER_ROOT = 0.02, 0.08, 0.36
+# Two bounds that differ by less are the same: 1e-9 is far below any reward that is measured.
 _EXACT = 1e-9
+# Linear programs for one gap at most; a guard, as the bound is valid wherever the search stops.
 _MAX_LPS = 4000
-#: Duals above which those that are best at no corner are dropped, and how many are tried at once.
+# Multipliers above which those that are best at no corner are dropped. Measured at d = 4: 64, 256
+# and 1,024 choose the same weights in the same time; the pool must only not grow without end.
 _POOL = 256
-_BLOCK = 64
-#: Corners whose bound is made exact before their centre is taken, and how near they must be to
-#: the worst one, in units of its distance to the nearest training.
+
+# Where to train next (docs/algorithms.md, section 5). Measured with benchmarks/palm/adaptive.py at
+# d = 4 and target 0.05: trainings on the sphere / polytope / noisy front, CPU s on the sphere.
+
+# Corners whose bound is made exact before their centre is taken. 10: 51 / 28 / 60 in 1.5 s,
+# 20: 52 / 28 / 58 in 2.0 s, 40: 51 / 28 / 58 in 2.9 s, 80: 51 / 28 / 58 in 5.3 s.
 _TIGHTENED = 40
+# How near corners must be to the worst one to pull the centre, in units of its distance to the
+# nearest training. 0.35: 45 / 28 / 59, 0.5: 45 / 28 / 62, 0.7: 51 / 28 / 58, 1.0: 56 / 29 / 69:
+# 0.7 is the best of these where trainings are noisy.
 _REACH = 0.7
-#: Least weight of a later training, in units of its distance to the nearest one.
+# Least weight of a later training, in units of its distance to the nearest one. From 0.25 to 0.4
+# the ellipsoid needs down to 27 trainings instead of 31, but the noisy front 72 instead of 58 and
+# the polytope more than 42 instead of 28.
 _INSET = 0.2
-#: Weights closer than this in every entry are the same.
+# Weights closer than this in every entry are the same.
 _SAME = 1e-6
 
 
@@ -58,28 +67,19 @@ class OuterGap:
         worst_weights: (d,) weights at which it is reached, Σ = 1.
         upper: UB at these weights.
         reached: L at these weights.
+
+    Example:
+        >>> bound = OuterBound(2)
+        >>> bound.add([0.5, 0.5], [0.5, 0.5])
+        >>> worst = bound.certified_gap()
+        >>> round(worst.gap, 6), round(worst.upper, 6), worst.reached
+        (0.5, 1.0, 0.5)
     """
 
     gap: float
     worst_weights: FloatArray
     upper: float
     reached: float
-
-
-@dataclass(frozen=True, eq=False)
-class Refutation:
-    """A training that is certainly worse than the best at its own weights.
-
-    Attributes:
-        policy: index of the refuted training, in order of `add`.
-        alpha: its suboptimality is at least this: 1 − w_i·v_i / max_j w_i·v_j.
-        refuted_by: index of the training whose policy is better at these weights; a good start
-            for training again.
-    """
-
-    policy: int
-    alpha: float
-    refuted_by: int
 
 
 class _Corners:
@@ -108,7 +108,20 @@ class _Corners:
 
 
 class OuterBound:
-    """Upper bound on the optimum over everything trainable, from the trainings so far."""
+    """Upper bound on the optimum over everything trainable, from the trainings so far.
+
+    Example:
+        Two trainings that are optimal at their own weights leave at most this for a third:
+
+        >>> bound = OuterBound(2)
+        >>> bound.add([1.0, 0.0], [0.9, 0.2])
+        >>> bound.add([0.0, 1.0], [0.2, 0.9])
+        >>> round(bound.certified_gap().gap, 6)
+        0.35
+        >>> bound.add([0.5, 0.5], [0.6, 0.6])
+        >>> round(bound.certified_gap().gap, 6) < 0.35
+        True
+    """
 
     def __init__(self, d: int, lo: ArrayLike = 0.0, hi: ArrayLike = 1.0) -> None:
         """Values of trait i lie in [lo_i, hi_i]; scalars stand for all traits.
@@ -124,7 +137,7 @@ class OuterBound:
         self._weights: FloatArray = np.empty((0, self.d))
         self._values: FloatArray = np.empty((0, self.d))
         self._alphas: FloatArray = np.empty(0)
-        self._duals: FloatArray = np.zeros((1, 0))
+        self._bounds = DualBounds(self.lo, self.hi)
 
     @property
     def weights(self) -> FloatArray:
@@ -147,15 +160,15 @@ class OuterBound:
         self._weights = np.concatenate([self._weights, weights[None]])
         self._values = np.concatenate([self._values, value[None]])
         self._alphas = np.append(self._alphas, float(alpha))
-        self._duals = np.column_stack([self._duals, np.zeros(len(self._duals))])
+        self._bounds.add_cut()
 
-    def replace(self, policy: int, v: ArrayLike, alpha: float = 0.0) -> None:
-        """Record that training `policy` was repeated at its weights and gave values `v`.
+    def replace(self, training: int, v: ArrayLike, alpha: float = 0.0) -> None:
+        """Record that a training was repeated at its weights and gave values `v` (d,).
 
         Raises:
             ValueError: naming the argument, as `add`.
         """
-        index = int(check_portfolio([policy], len(self._weights), "policy")[0])
+        index = int(check_portfolio([training], len(self._weights), "training")[0])
         _, value = self._check_training(self._weights[index], v, alpha)
         self._values[index] = value
         self._alphas[index] = float(alpha)
@@ -167,9 +180,10 @@ class OuterBound:
             ValueError: naming `W`.
         """
         weights = np.array([check_weights(w, self.d, "W") for w in np.atleast_2d(W)])
+        cuts = self._cuts
         for w in weights:
-            self._solve(w)
-        return self._pooled(weights)
+            self._bounds.solve(w, cuts)
+        return self._bounds.upper(weights, cuts)[0]
 
     def certified_gap(self, P: ArrayLike | None = None, *, eps: float = 0.0) -> OuterGap:
         """The worst gap of the trained policies `P` (default all) against everything trainable.
@@ -226,12 +240,15 @@ class OuterBound:
         chosen = [w for w in starting_weights(self.d, target) if not _among(w, done)][:count]
         if len(chosen) == count:
             return np.array(chosen)
+        cuts = self._cuts
         optimistic = [*done[len(self._weights) :], *chosen]
-        reached = np.concatenate([reached, *(self._solve(w)[None] for w in optimistic)])
+        reached = np.concatenate(
+            [reached, *(self._bounds.solve(w, cuts)[None] for w in optimistic)]
+        )
         taken = np.array([*done, *chosen])
         while len(chosen) < count:
             w = self._centre(self._tightened(reached, eps), taken, target)
-            reached = np.concatenate([reached, self._solve(w)[None]])
+            reached = np.concatenate([reached, self._bounds.solve(w, cuts)[None]])
             taken = np.concatenate([taken, w[None]])
             chosen.append(w)
         return np.array(chosen)
@@ -248,15 +265,7 @@ class OuterBound:
         if not tolerance >= 0.0:
             raise ValueError(f"tolerance must be a number ≥ 0, got {tolerance}")
         utility = self._weights @ self._values.T
-        found = []
-        for i in range(len(utility)):
-            best = int(np.argmax(utility[i]))
-            loss = float(utility[i, best] - utility[i, i])
-            top = float(utility[i, best])
-            alpha = loss / top if top > 0.0 else (1.0 if loss > 0.0 else 0.0)
-            if alpha > self._alphas[i] + tolerance:
-                found.append(Refutation(policy=i, alpha=alpha, refuted_by=best))
-        return found
+        return refutations(utility, range(len(utility)), self._alphas, tolerance)
 
     def _check_training(
         self, w: ArrayLike, v: ArrayLike, alpha: float
@@ -285,49 +294,11 @@ class OuterBound:
             raise ValueError(f"members must have shape (k, {self.d}), got {values.shape}")
         return values
 
-    def _limits(self) -> FloatArray:
-        """Right-hand sides of the cuts w_i·v ≤ b_i."""
-        limits: FloatArray = (self._weights * self._values).sum(axis=1) / (1.0 - self._alphas)
-        return limits
-
-    def _pooled(self, W: FloatArray, duals: FloatArray | None = None) -> FloatArray:
-        """The best bound of the pool at every row of `W`: valid, if not tight, everywhere."""
-        return self._bounds(W, self._duals if duals is None else duals)[0]
-
-    def _bounds(self, W: FloatArray, duals: FloatArray) -> tuple[FloatArray, IntArray]:
-        """The best bound of some duals at every row of `W`, and which of them gives it."""
-        q, offset = duals @ self._weights, duals @ self._limits()
-        bound, which = np.full(len(W), np.inf), np.zeros(len(W), dtype=np.intp)
-        rows = np.arange(len(W))
-        for start in range(0, len(duals), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            values = np.repeat(offset[block, None], len(W), axis=1)
-            for trait in range(self.d):
-                rest = W[:, trait] - q[block, trait, None]
-                values += np.maximum(rest * self.hi[trait], rest * self.lo[trait])
-            best = values.argmin(axis=0)
-            better = values[best, rows] < bound
-            which[better] = start + best[better]
-            bound[better] = values[best, rows][better]
-        return bound, which
-
-    def _solve(self, w: FloatArray) -> FloatArray:
-        """Solve for UB(w), add its dual to the pool and return the maximising v."""
-        if len(self._weights) == 0:
-            return self.hi.copy()
-        solution = linprog(
-            -w,
-            A_ub=self._weights,
-            b_ub=self._limits(),
-            bounds=list(zip(self.lo.tolist(), self.hi.tolist(), strict=True)),
-            method="highs",
-        )
-        if solution.x is None:
-            # Cuts that contradict each other or lo: the trivial bound stays valid.
-            return self.hi.copy()
-        dual = np.clip(-solution.ineqlin.marginals, 0.0, None)
-        self._duals = np.concatenate([self._duals, dual[None]])
-        return np.asarray(solution.x, dtype=np.float64)
+    @property
+    def _cuts(self) -> Cuts:
+        """The cuts w_i·v ≤ u_i/(1 − alpha_i)."""
+        reached: FloatArray = (self._weights * self._values).sum(axis=1)
+        return Cuts(self._weights, reached / (1.0 - self._alphas))
 
     def _centre(self, at: _Corners, taken: FloatArray, target: float) -> FloatArray:
         """Mean of the corners near the worst, weighted by nearness and by gap above target.
@@ -336,10 +307,10 @@ class OuterBound:
         a little inside, which serves others too.
         """
         worst: FloatArray = at.weights[at.worst]
-        known = len(self._duals)
+        cuts, known = self._cuts, len(self._bounds)
         for corner in np.argsort(-at.gaps)[:_TIGHTENED]:
-            self._solve(at.weights[corner])
-        at.lower(self._pooled(at.weights, self._duals[known:]))
+            self._bounds.solve(at.weights[corner], cuts)
+        at.lower(self._bounds.upper(at.weights, cuts, known)[0])
         excess = np.maximum(at.gaps - target, 0.0)
         reach = _REACH * _distance(worst, taken)
         if reach <= 0.0:
@@ -360,40 +331,19 @@ class OuterBound:
     def _tightened(self, members: FloatArray, eps: float) -> _Corners:
         """The corner weights with the exact bound at the worst one; valid wherever it stops."""
         weights = corners_of(members)
-        upper, which = self._bounds(weights, self._duals)
-        if len(self._duals) > _POOL:
-            self._duals = self._duals[np.unique(which)]
+        cuts = self._cuts
+        upper, which = self._bounds.upper(weights, cuts)
+        if len(self._bounds) > _POOL:
+            self._bounds.keep(which)
         at = _Corners(weights, best_values(members, weights), upper, eps)
         for _ in range(_MAX_LPS):
             worst = at.worst
-            before = at.upper[worst]
-            self._solve(weights[worst])
-            at.lower(self._pooled(weights, self._duals[-1:]))
+            before, known = at.upper[worst], len(self._bounds)
+            self._bounds.solve(weights[worst], cuts)
+            at.lower(self._bounds.upper(weights, cuts, known)[0])
             if at.upper[worst] >= before - _EXACT:
                 break
         return at
-
-
-def starting_weights(d: int, target: float = 0.0) -> FloatArray:
-    """The centroid, then near-unit weights: what is trained before anything is known.
-
-    Args:
-        d: number of traits.
-        target: additive gap that is to be certified, ≥ 0; 0 for as small as can be.
-
-    Returns:
-        (1 + d, d) weights, each Σ = 1; (1, 1) for one trait.
-
-    Raises:
-        ValueError: naming the argument.
-    """
-    d, target = check_dimension(d), check_delta(target, "target")
-    centroid = np.full((1, d), 1.0 / d)
-    if d == 1:
-        return centroid
-    floor = float(np.clip(_FLOOR_PER_ROOT * np.sqrt(target), LEAST_FLOOR, MOST_FLOOR))
-    floor = min(floor, 0.5 / d)
-    return np.concatenate([centroid, (1.0 - floor * d) * np.eye(d) + floor])
 
 
 def _distance(w: FloatArray, others: FloatArray) -> float:

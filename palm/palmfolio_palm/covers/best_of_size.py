@@ -41,6 +41,11 @@ class BestPortfolio:
         optimal: gap and lower_bound agree within `GAP_TOLERANCE`.
         certificate: the portfolio's exact certificate.
         seconds: wall-clock time taken.
+
+    Example:
+        >>> best = best_portfolio([[1, 0], [0, 1], [0.6, 0.6]], 2)
+        >>> round(best.gap, 6), round(best.lower_bound, 5), best.optimal
+        (0.1, 0.1, True)
     """
 
     k: int
@@ -82,6 +87,10 @@ def best_portfolio(
 
     Raises:
         ValueError: naming the argument.
+
+    Example:
+        >>> best_portfolio([[1, 0], [0, 1], [0.6, 0.6]], 1).indices.tolist()
+        [2]
     """
     problem = _problem(V, eps, delta, objective, allowed, shifted)
     k = check_size(k, len(problem.values))
@@ -107,6 +116,11 @@ def tradeoff_curve(
 
     Gaps and lower bounds never rise with k. Arguments and errors otherwise as in
     `best_portfolio`.
+
+    Example:
+        >>> curve = tradeoff_curve([[1, 0], [0, 1], [0.6, 0.6]], 3)
+        >>> [round(point.gap, 6) for point in curve]
+        [0.4, 0.1, 0.0]
     """
     start = time.monotonic()
     problem = _problem(V, eps, delta, objective, allowed, shifted)
@@ -266,4 +280,4 @@ class _GapSearch:
 
     def _report(self, k: int, start: float) -> None:
         if self.progress is not None:
-            self.progress(Progress(time.monotonic() - start, self.upper, self.lower, k))
+            self.progress(Progress("gap", time.monotonic() - start, self.upper, self.lower, k))

@@ -1,7 +1,7 @@
 """The covering problem behind every portfolio: which policies are good enough for which weights.
 
 A policy p covers w when w·v_p ≥ (1 − eps)·U(w) − delta. A portfolio is (eps, delta)-approximate
-exactly when it covers all of its corner weights (docs/algorithms.md sections 3 and 4).
+exactly when it covers all of its corner weights (docs/algorithms.md, sections 3 and 4).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Greedy portfolios, certified over the whole simplex (docs/algorithms.md section 4)."""
+"""Greedy portfolios, certified over the whole simplex (docs/algorithms.md, section 4)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palmfolio_palm.certificates.certificate import Certificate, certificate
+from palmfolio_palm.certificates.certificate import Certificate, certificates
 from palmfolio_palm.certificates.corners import CornersUnavailable
 from palmfolio_palm.covers import linear_programs
 from palmfolio_palm.covers.cover_problem import CoverProblem, starting_demand
@@ -37,13 +37,20 @@ class Cover:
     Attributes:
         indices: (k,) rows of V, increasing.
         certificate: its exact certificate at the eps and delta asked for.
+        plain: its exact certificate at eps = delta = 0.
         demand: (m, d) weights that the greedy step covered.
         covered_demand_only: size of the portfolio that covered the first demand, before the
             certificate was enforced; the paper's step stops there.
+
+    Example:
+        >>> cover = greedy_cover([[1, 0], [0, 1], [0.6, 0.6]], 0.0, 0.15)
+        >>> cover.certificate.holds, cover.covered_demand_only <= len(cover.indices)
+        (True, True)
     """
 
     indices: IntArray
     certificate: Certificate
+    plain: Certificate
     demand: FloatArray
     covered_demand_only: int
 
@@ -85,6 +92,10 @@ def greedy_cover(
     Raises:
         ValueError: naming the argument.
         Infeasible: when the allowed policies cannot cover some weights.
+
+    Example:
+        >>> greedy_cover([[1, 0], [0, 1], [0.6, 0.6]], 0.0, 0.15).indices.tolist()
+        [0, 1]
     """
     if not time_limit > 0.0:
         raise ValueError(f"time_limit must be a number > 0, got {time_limit}")
@@ -95,9 +106,11 @@ def greedy_cover(
         demand = check_weight_rows(weights, problem.d, "weights")
     greedy = certified_greedy(problem, demand, lambda: time.monotonic() >= deadline)
     indices = np.sort(problem.supply[greedy.members])
+    at_target, plain = certificates(problem.values, indices, [(eps, delta), (0.0, 0.0)])
     return Cover(
         indices=indices,
-        certificate=certificate(problem.values, indices, eps, delta, shifted=shifted),
+        certificate=at_target,
+        plain=plain,
         demand=greedy.demand,
         covered_demand_only=greedy.covered_demand_only,
     )

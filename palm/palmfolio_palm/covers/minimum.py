@@ -1,4 +1,4 @@
-"""The smallest certified portfolio, with a proof or an honest bound (docs/algorithms.md section 4).
+"""The smallest certified portfolio, with a proof or a bound (docs/algorithms.md, section 4).
 
 Constraint generation: decide whether k policies can cover a finite demand; certify the cover over
 the whole simplex; where it fails, add the failing weights to the demand and decide again. A demand
@@ -36,6 +36,11 @@ class MinimumPortfolio:
         optimal: size equals lower_bound.
         certificate: the portfolio's exact certificate.
         seconds: wall-clock time taken.
+
+    Example:
+        >>> smallest = min_portfolio([[1, 0], [0, 1], [0.6, 0.6]], 0.0, 0.15)
+        >>> smallest.size, smallest.lower_bound, smallest.optimal
+        (2, 2, True)
     """
 
     indices: IntArray
@@ -75,6 +80,10 @@ def min_portfolio(
     Raises:
         ValueError: naming the argument.
         Infeasible: when the allowed policies cannot cover some weights.
+
+    Example:
+        >>> min_portfolio([[1, 0], [0, 1], [0.6, 0.6]], 0.0, 0.45).indices.tolist()
+        [2]
     """
     began = time.monotonic()
     limit = check_positive(time_limit, "time_limit")
@@ -86,7 +95,7 @@ def min_portfolio(
     def report() -> None:
         if progress is not None:
             elapsed, size = time.monotonic() - began, len(members)
-            progress(Progress(elapsed, float(size), float(search.lower_bound), size))
+            progress(Progress("size", elapsed, float(size), float(search.lower_bound), size))
 
     report()
     while search.lower_bound < len(members) and not search.out_of_time():

@@ -1,10 +1,10 @@
-"""How searches report while they run."""
+"""Reports of a search while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 #: Default time limit of a search in seconds.
 TIME_LIMIT = 20.0
@@ -15,12 +15,21 @@ class Progress:
     """State of a running search.
 
     Attributes:
+        measure: what is minimised: "size" (`min_portfolio`) or "gap" (`best_portfolio`).
         seconds: since the search began.
-        upper: best value found so far: a size (`min_portfolio`) or a gap (`best_portfolio`).
-        lower: proven lower bound on that value.
+        upper: best value of the measure found so far.
+        lower: proven lower bound on it.
         size: number of members the search is working on.
+
+    Example:
+        >>> from palmfolio_palm import min_portfolio
+        >>> reports: list[Progress] = []
+        >>> _ = min_portfolio([[1, 0], [0, 1]], 0.0, 0.1, progress=reports.append)
+        >>> reports[-1].measure, reports[-1].upper, reports[-1].lower
+        ('size', 2.0, 2.0)
     """
 
+    measure: Literal["size", "gap"]
     seconds: float
     upper: float
     lower: float

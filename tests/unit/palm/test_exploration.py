@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palmfolio_palm.exploration import Trained, next_weights, refute, trainable_gap
+from palmfolio_palm.exploration import Trainings, next_weights, refute, trainable_gap
 
 CENTROID = [1 / 3, 1 / 3, 1 / 3]
 STARTS = np.array([CENTROID, [0.96, 0.02, 0.02], [0.02, 0.96, 0.02], [0.02, 0.02, 0.96]])
@@ -20,7 +20,7 @@ def sphere(W):
 
 def train(W, alpha=0.0):
     """Trainings that are optimal on the sphere front."""
-    return Trained(W=W, own=list(range(len(W))), V=sphere(W), alpha=alpha)
+    return Trainings(W=W, own=list(range(len(W))), V=sphere(W), alpha=alpha)
 
 
 def users(seed, count=400):
@@ -37,8 +37,8 @@ def test_no_trainable_policy_is_above_the_bound(seed, count, alpha):
     gap = trainable_gap(trained, trained.V, 0.0)
     everyone = users(seed)
     true_gap = (np.linalg.norm(everyone, axis=1) - (everyone @ trained.V.T).max(axis=1)).max()
-    assert gap.value >= true_gap - 1e-9
-    assert gap.weights.sum() == pytest.approx(1)
+    assert gap.gap >= true_gap - 1e-9
+    assert gap.worst_weights.sum() == pytest.approx(1)
 
 
 @given(st.integers(0, 10_000))
@@ -46,23 +46,23 @@ def test_shortfalls_within_alpha_keep_the_bound_true(seed):
     random = np.random.default_rng(seed)
     W, alpha = random.dirichlet(np.ones(3), 5), 0.15
     V = sphere(W) * (1 - alpha * random.uniform(0, 1, (5, 1)))
-    trained = Trained(W=W, own=list(range(5)), V=V, alpha=alpha)
+    trained = Trainings(W=W, own=list(range(5)), V=V, alpha=alpha)
     everyone = users(seed)
     true_gap = (np.linalg.norm(everyone, axis=1) - (everyone @ V.T).max(axis=1)).max()
-    assert trainable_gap(trained, V, 0.0).value >= true_gap - 1e-9
+    assert trainable_gap(trained, V, 0.0).gap >= true_gap - 1e-9
 
 
 def test_one_training_at_the_centroid_leaves_what_the_cut_allows():
-    trained = Trained(W=np.array([[0.5, 0.5]]), own=[0], V=np.array([[0.5, 0.5]]), alpha=0.0)
+    trained = Trainings(W=np.array([[0.5, 0.5]]), own=[0], V=np.array([[0.5, 0.5]]), alpha=0.0)
     # v1 + v2 <= 1 and v in [0, 1]²: a user of one trait may get 1 and has 0.5.
     gap = trainable_gap(trained, trained.V, 0.0)
-    assert gap.value == pytest.approx(0.5, abs=1e-6)
-    assert gap.weights.max() == pytest.approx(1)
+    assert gap.gap == pytest.approx(0.5, abs=1e-6)
+    assert gap.worst_weights.max() == pytest.approx(1)
 
 
 def test_epsilon_lowers_the_gap():
     trained = train(STARTS)
-    gaps = [trainable_gap(trained, trained.V, epsilon).value for epsilon in (0.0, 0.05, 0.2)]
+    gaps = [trainable_gap(trained, trained.V, epsilon).gap for epsilon in (0.0, 0.05, 0.2)]
     assert gaps == sorted(gaps, reverse=True) and gaps[0] > gaps[-1]
 
 
@@ -74,7 +74,7 @@ def test_training_where_it_is_proposed_reaches_the_target():
         if not len(rows):
             break
         W = np.vstack([W, rows])
-    assert trainable_gap(train(W), sphere(W), 0.0).value <= delta
+    assert trainable_gap(train(W), sphere(W), 0.0).gap <= delta
     # A uniform lattice with the same certificate needs 21 (docs/algorithms.md section 5).
     assert len(W) <= 30
 
@@ -106,8 +106,8 @@ def test_a_failed_training_is_refuted_by_the_policy_that_outdid_it():
 def test_a_shortfall_that_alpha_allows_is_no_refutation():
     V = np.array([[0.45, 0.45], [0.5, 0.5]])
     W = np.array([[0.5, 0.5]])
-    assert refute(Trained(W, [0], V, alpha=0.2), None) == []
-    assert len(refute(Trained(W, [0], V, alpha=0.05), None)) == 1
+    assert refute(Trainings(W, [0], V, alpha=0.2), None) == []
+    assert len(refute(Trainings(W, [0], V, alpha=0.05), None)) == 1
 
 
 def test_a_difference_that_noise_explains_is_no_refutation():
@@ -115,7 +115,7 @@ def test_a_difference_that_noise_explains_is_no_refutation():
     W = np.array([[0.5, 0.5]])
     noisy = random.uniform(0, 1, (2, 30, 2))
     noisy[1] = np.clip(noisy[1] + 0.01, 0, 1)
-    assert refute(Trained(W, [0], noisy.mean(axis=1), 0.0), noisy) == []
+    assert refute(Trainings(W, [0], noisy.mean(axis=1), 0.0), noisy) == []
     clear = np.stack([np.full((30, 2), 0.4), np.full((30, 2), 0.5)])
     clear += random.uniform(0, 0.01, clear.shape)
-    assert len(refute(Trained(W, [0], clear.mean(axis=1), 0.0), clear)) == 1
+    assert len(refute(Trainings(W, [0], clear.mean(axis=1), 0.0), clear)) == 1

@@ -131,10 +131,10 @@ def test_a_failed_training_is_refuted_and_its_repetition_clears_it() -> None:
     outer.add(w, 0.6 * trained(V, w))
     outer.add([0.4, 0.35, 0.25], trained(V, np.array([0.4, 0.35, 0.25])))
     refuted = outer.refute()
-    assert [r.policy for r in refuted] == [8]
-    assert w @ outer.values[refuted[0].refuted_by] > w @ outer.values[8]
+    assert [r.training for r in refuted] == [8]
+    assert w @ outer.values[refuted[0].better] > w @ outer.values[8]
     utility = outer.values @ w
-    assert refuted[0].alpha == pytest.approx(1 - utility[8] / utility.max())
+    assert refuted[0].shortfall == pytest.approx(1 - utility[8] / utility.max())
     outer.replace(8, trained(V, w))
     assert outer.refute() == []
 
@@ -145,7 +145,7 @@ def test_a_stated_alpha_is_not_refuted_within_it() -> None:
     outer.add([0.9, 0.1], [0.5, 0.5])
     assert outer.refute() == []
     outer.replace(0, [0.3, 0.3], alpha=0.2)
-    assert [r.policy for r in outer.refute()] == [0]
+    assert [r.training for r in outer.refute()] == [0]
 
 
 def test_shifted_values_are_bounded_below_by_lo() -> None:
@@ -181,7 +181,7 @@ def test_a_portfolio_of_some_trainings_has_the_larger_gap() -> None:
         (lambda o: starting_weights(2, -1.0), "target must"),
         (lambda o: o.upper([[1.0]]), "W must"),
         (lambda o: o.refute(-1.0), "tolerance must"),
-        (lambda o: o.replace(0, [0.1, 0.1]), "policy holds index 0"),
+        (lambda o: o.replace(0, [0.1, 0.1]), "training holds index 0"),
     ],
 )
 def test_bad_arguments_are_named(call: object, message: str) -> None:

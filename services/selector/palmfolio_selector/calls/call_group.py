@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from palmfolio_palm.selection import Stopped
+from palmfolio_palm import Progress, ProgressCallback
 from palmfolio_runtime.database import Database
 from palmfolio_selector.builds.context import ServerParts
 from palmfolio_selector.builds.runner import Builds
@@ -16,6 +16,10 @@ from palmfolio_selector.calls.readiness import ServerState
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class SearchAbandoned(Exception):
+    """Nobody waits for the answer of a search any more."""
 
 
 class CallGroup:
@@ -56,12 +60,18 @@ class CallGroup:
             self._server.mathematics, lambda: function(*args, **kwargs)
         )
 
-    async def _search(self, function: Callable[[Stopped], R]) -> R:
+    async def _search(self, function: Callable[[ProgressCallback], R]) -> R:
         """Runs a search off the event loop; stops it when its call is cancelled or late."""
         # A thread cannot be cancelled: the search asks whether it should stop.
         stopped = threading.Event()
+
+        def progress(_: Progress) -> None:
+            # A search ends with the exception that its report raises: no other way reaches it.
+            if stopped.is_set():
+                raise SearchAbandoned
+
         try:
-            return await self._compute(function, stopped.is_set)
+            return await self._compute(function, progress)
         except asyncio.CancelledError:
             stopped.set()
             raise

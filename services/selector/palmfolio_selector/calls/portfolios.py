@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, types_pb2
-from palmfolio_palm.routing import route
+from palmfolio_palm import route
 from palmfolio_runtime import names
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_runtime.weights import canonical_weights
@@ -70,7 +70,12 @@ def _route(
     weights = canonical_weights(preference.values, spec_of(row).traits)
     candidates = portfolios.candidates(session, identifier)
     members = [index for index, candidate in enumerate(candidates) if candidate.selected]
-    best = route([candidate.value for candidate in candidates], members, weights)
+    traits = tuple(weights)
+    best = route(
+        [[candidate.value[trait] for trait in traits] for candidate in candidates],
+        members,
+        [weights[trait] for trait in traits],
+    )
     chosen = candidates[best.index]
     return selector_pb2.RouteResponse(
         policy=chosen.policy.name,

@@ -6,8 +6,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
-from palmfolio_palm import selection
-from palmfolio_palm.selection import Bound, Target, TargetInfeasible
+from palmfolio_palm import ConfidenceBound, Target, TargetInfeasible, selection
 from palmfolio_palm.validation import FloatArray, IntArray
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import already_exists, invalid_argument
@@ -21,7 +20,6 @@ from palmfolio_selector.store import candidates, portfolios
 from palmfolio_selector.store.candidates import Candidates
 
 _METHOD = "SelectPortfolio"
-_DEFAULT_LEVEL = 0.95
 # Largest size on a curve.
 _DEFAULT_CURVE = 8
 _MAX_CURVE = 64
@@ -32,7 +30,7 @@ class _Choice:
     """The candidates to choose from.
 
     Attributes:
-        X: (n, N, d) rewards by prompt; None when the candidates are too many for a bound.
+        X: (n, N, d) rewards by prompt; None when the candidates are too many to read them.
     """
 
     candidates: Candidates
@@ -63,8 +61,8 @@ class SelectionCalls(CallGroup):
         greedy = request.method == selector_pb2.SELECTION_METHOD_GREEDY
         try:
             chosen = await self._search(
-                lambda stopped: selection.select(
-                    values.V, target, seconds, greedy=greedy, stopped=stopped
+                lambda progress: selection.select(
+                    values.V, target, seconds, greedy=greedy, progress=progress
                 )
             )
         except TargetInfeasible as error:
@@ -111,17 +109,19 @@ class SelectionCalls(CallGroup):
         values = choice.candidates.values
         largest = min(request.max_size or _DEFAULT_CURVE, len(values.names))
         points = await self._search(
-            lambda stopped: selection.curve(values.V, largest, seconds, stopped=stopped)
+            lambda progress: selection.curve(values.V, largest, seconds, progress=progress)
         )
         return selector_pb2.TradeoffCurveResponse(
             points=[
                 selector_pb2.TradeoffPoint(
-                    size=point.size,
+                    size=point.k,
                     gap=point.gap,
                     gap_lower_bound=point.lower_bound,
                     optimal=point.optimal,
-                    policies=[values.names[member] for member in point.members],
-                    worst_weights=certificates.weights(point.worst_weights, values.traits),
+                    policies=[values.names[member] for member in point.indices],
+                    worst_weights=certificates.weights(
+                        point.certificate.worst_weights_additive, values.traits
+                    ),
                 )
                 for point in points
             ],
@@ -141,9 +141,14 @@ class SelectionCalls(CallGroup):
     async def _read(self, wanted: selector_pb2.CandidateSet) -> _Choice:
         return await self._database.run(_read, wanted, self._server.config.limits)
 
-    async def _confidence(self, choice: _Choice, members: IntArray, level: float) -> Bound | None:
+    async def _confidence(
+        self, choice: _Choice, members: IntArray, level: float
+    ) -> ConfidenceBound | None:
         if choice.X is None:
-            return None
+            prompts = choice.candidates.measurement.prompts
+            return await self._compute(
+                selection.confidence_of_means, choice.candidates.values.V, prompts, members, level
+            )
         return await self._compute(selection.confidence, choice.X, members, level)
 
 
@@ -169,7 +174,7 @@ def _check_target(epsilon: float, delta: float, max_size: int) -> None:
 
 def _level(level: float) -> float:
     if level == 0:
-        return _DEFAULT_LEVEL
+        return selection.CONFIDENCE_LEVEL
     if not 0.5 < level < 1:
         raise invalid_argument(("confidence_level", f"{level} is not in (0.5, 1)"))
     return level

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
-from palmfolio_palm.selection import Baselines, Bound, Certified, TargetInfeasible
+from palmfolio_palm import Baselines, ConfidenceBound, Selection, TargetInfeasible
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import ServiceError, failed_precondition
 from palmfolio_selector.domain.values import Values
@@ -15,13 +15,13 @@ class SelectionResult:
     """A selected portfolio with its comparisons and bounds.
 
     Attributes:
-        confidence: None when there are too few prompts or too many candidates.
+        confidence: None when there are too few prompts.
         trainable: None without trainings.
     """
 
-    chosen: Certified
+    chosen: Selection
     baselines: Baselines
-    confidence: Bound | None = None
+    confidence: ConfidenceBound | None = None
     trainable: selector_pb2.TrainableBound | None = None
 
 
@@ -57,14 +57,14 @@ def result(selected: SelectionResult, values: Values) -> selector_pb2.Portfolio:
     return message
 
 
-def chosen_from(chosen: Certified, values: Values) -> list[tuple[str, bool, dict[str, float]]]:
+def chosen_from(chosen: Selection, values: Values) -> list[tuple[str, bool, dict[str, float]]]:
     """The candidates of a selection: (policy, selected, value by trait), members first."""
     members = set(map(int, chosen.members))
     order = sorted(range(len(values.names)), key=lambda index: (index not in members, index))
     return [(values.names[index], index in members, values.of(index)) for index in order]
 
 
-def certificate(chosen: Certified, traits: Sequence[str]) -> selector_pb2.Certificate:
+def certificate(chosen: Selection, traits: Sequence[str]) -> selector_pb2.Certificate:
     """A certificate as the protocol shows it."""
     at_target, plain = chosen.certificate, chosen.plain
     ratio = at_target.multiplicative
@@ -76,7 +76,7 @@ def certificate(chosen: Certified, traits: Sequence[str]) -> selector_pb2.Certif
         delta=at_target.delta,
         gap=plain.additive,
         gap_weights=weights(plain.worst_weights_additive, traits),
-        corner_weights=chosen.corners,
+        corner_weights=plain.corners,
     )
 
 
@@ -95,11 +95,11 @@ def baselines(compared: Baselines, names: Sequence[str]) -> selector_pb2.Baselin
     )
 
 
-def confidence(bound: Bound, traits: Sequence[str]) -> selector_pb2.ConfidenceBound:
+def confidence(bound: ConfidenceBound, traits: Sequence[str]) -> selector_pb2.ConfidenceBound:
     """A confidence bound as the protocol shows it."""
     return selector_pb2.ConfidenceBound(
         level=bound.level,
-        gap=bound.gap,
+        gap=bound.bound,
         worst_weights=weights(bound.worst_weights, traits),
         method=bound.method,
         prompts=bound.prompts,

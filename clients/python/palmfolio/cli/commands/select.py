@@ -13,8 +13,7 @@ from palmfolio.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from palmfolio.cli.files.evaluation_table import Table
-    from palmfolio.cli.local.confidence import Confidence
-    from palmfolio.cli.local.selection import Found, Wish
+    from palmfolio_palm import Certificate, ConfidenceBound, Selection, Target
 
 _NEEDED = ("numpy", "scipy.optimize", "palmfolio_palm")
 
@@ -63,20 +62,21 @@ def select(
 
     table = read_table(file)
     _check_installed()
-    from palmfolio.cli.local.confidence import confidence
-    from palmfolio.cli.local.selection import Wish, search
+    from palmfolio.cli.local.selection import search
     from palmfolio.cli.render.selection import SearchProgress, portfolio
+    from palmfolio_palm import Target, confidence
 
-    wish = Wish(epsilon, delta, size or 0, method is Method.GREEDY, time_limit)
-    with SearchProgress(options.console(stderr=True), wish) as progress:
-        found = search(table, wish, progress.show)
-        bound = confidence(table, found.members, epsilon)
+    target = Target(epsilon, delta, size or 0)
+    greedy = method is Method.GREEDY
+    with SearchProgress(options.console(stderr=True)) as progress:
+        chosen = search(table, target, time_limit, greedy=greedy, progress=progress.show)
+        bound = None if table.rewards is None else confidence(table.rewards, chosen.members)
     if as_json:
         from palmfolio.cli.render.plain import print_json
 
-        print_json(_plain(table, wish, found, bound))
+        print_json(_plain(table, target, chosen, bound))
     else:
-        options.console().print(portfolio(table, wish, found, bound))
+        options.console().print(portfolio(table, target, chosen, bound))
 
 
 def _check(epsilon: float, delta: float, size: int | None, time_limit: float) -> None:
@@ -97,26 +97,41 @@ def _check_installed() -> None:
         except ImportError as error:
             raise ConfigurationError(
                 f"selecting needs numpy and scipy, but {name} cannot be used here ({error}). "
-                "Install them with `pip install 'palmfolio[selector]'`"
+                "Install them with `pip install 'palmfolio[palm]'`"
             ) from error
 
 
 def _plain(
-    table: "Table", wish: "Wish", found: "Found", bound: "Confidence | None"
+    table: "Table", target: "Target", chosen: "Selection", bound: "ConfidenceBound | None"
 ) -> dict[str, Any]:
+    confidence = None
+    if bound is not None:
+        confidence = {
+            "level": bound.level,
+            "additive": bound.bound,
+            "method": bound.method,
+            "prompts": bound.prompts,
+        }
     return {
-        "policies": [table.policies[index] for index in found.members],
-        "size": len(found.members),
-        "lower_bound": found.lower_bound,
-        "optimal": found.optimal,
-        "epsilon": wish.epsilon,
-        "delta": wish.delta,
-        "certificate": {
-            "additive": found.additive,
-            "multiplicative": found.multiplicative,
-            "worst_weights": dict(zip(table.traits, found.worst_weights, strict=True)),
-        },
+        "policies": [table.policies[index] for index in chosen.members],
+        "size": len(chosen.members),
+        # Every portfolio has a member, also where no target asks for more.
+        "lower_bound": max(1, chosen.size_lower_bound),
+        "optimal": chosen.optimal,
+        "epsilon": target.epsilon,
+        "delta": target.delta,
+        "certificate": _gaps(table, chosen.certificate),
+        "gap": _gaps(table, chosen.plain),
         "candidates": len(table.policies),
-        "gap_lower_bound": found.gap_lower_bound,
-        "confidence": bound,
+        "gap_lower_bound": chosen.gap_lower_bound if target.is_best_of_size else None,
+        "confidence": confidence,
+    }
+
+
+def _gaps(table: "Table", certificate: "Certificate") -> dict[str, Any]:
+    worst = map(float, certificate.worst_weights_additive)
+    return {
+        "additive": certificate.additive,
+        "multiplicative": certificate.multiplicative,
+        "worst_weights": dict(zip(table.traits, worst, strict=True)),
     }

@@ -12,9 +12,7 @@ from palmfolio.cli.files.evaluation_table import Table as Evaluations
 from palmfolio.cli.render.tables import weights_text
 
 if TYPE_CHECKING:
-    from palmfolio.cli.local.confidence import Confidence
-    from palmfolio.cli.local.selection import Found, Wish
-    from palmfolio_palm import Progress
+    from palmfolio_palm import Certificate, ConfidenceBound, Progress, Selection, Target
 
 # A gap that is this small is rounding.
 _NOTHING = 1e-9
@@ -29,11 +27,10 @@ _QUIET = 2.0
 class SearchProgress:
     """A line with the bounds that narrow: replaced in a terminal, one per change elsewhere."""
 
-    def __init__(self, console: Console, wish: "Wish") -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._best_of_size = wish.is_best_of_size
         self._status = console.status("searching")
-        self._said = ""
+        self._printed = ""
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -53,13 +50,12 @@ class SearchProgress:
         bounds = self._bounds(progress)
         if self._console.is_terminal:
             self._status.update(f"{progress.seconds:.0f} s  {bounds}")
-        elif progress.seconds >= _QUIET and bounds != self._said:
-            self._said = bounds
+        elif progress.seconds >= _QUIET and bounds != self._printed:
+            self._printed = bounds
             self._console.print(f"  {progress.seconds:.0f} s  {bounds}", highlight=False)
 
     def _bounds(self, progress: "Progress") -> str:
-        # The target's search counts members; the search for the best of a size measures its gap.
-        if progress.upper == progress.size and not self._best_of_size:
+        if progress.measure == "size":
             return f"found {progress.upper:.0f} policies; at least {progress.lower:.0f} are needed"
         return (
             f"found a gap of {progress.upper:.5f} with {progress.size} policies; at least "
@@ -68,36 +64,36 @@ class SearchProgress:
 
 
 def portfolio(
-    table: Evaluations, wish: "Wish", found: "Found", bound: "Confidence | None"
+    table: Evaluations, target: "Target", chosen: "Selection", bound: "ConfidenceBound | None"
 ) -> Group:
     """The members with their values, and what is certified."""
-    members = _values(table, found) if len(table.traits) <= _COLUMNS else _strengths(table, found)
+    members = _values(table, chosen) if len(table.traits) <= _COLUMNS else _strengths(table, chosen)
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     facts.add_column()
-    for name, text in _facts(table, wish, found, bound):
+    for name, text in _facts(table, target, chosen, bound):
         facts.add_row(name, Text(text))
     return Group(members, facts)
 
 
-def _values(table: Evaluations, found: "Found") -> Table:
+def _values(table: Evaluations, chosen: "Selection") -> Table:
     """A column per trait."""
     members = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     members.add_column("policy", overflow="fold")
     for trait in table.traits:
         members.add_column(Text(trait), justify="right")
-    for index in found.members:
+    for index in chosen.members:
         cells = [f"{value:.3f}" for value in table.values[index]]
         members.add_row(Text(table.policies[index], "bold"), *cells)
     return members
 
 
-def _strengths(table: Evaluations, found: "Found") -> Table:
+def _strengths(table: Evaluations, chosen: "Selection") -> Table:
     """The traits on which each member is strongest, as so many columns fit no terminal."""
     members = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     members.add_column("policy", overflow="fold")
     members.add_column(f"highest of {len(table.traits)} values", overflow="fold")
-    for index in found.members:
+    for index in chosen.members:
         best = sorted(
             zip(table.traits, table.values[index], strict=True), key=lambda item: -item[1]
         )
@@ -107,42 +103,53 @@ def _strengths(table: Evaluations, found: "Found") -> Table:
 
 
 def _facts(
-    table: Evaluations, wish: "Wish", found: "Found", bound: "Confidence | None"
+    table: Evaluations, target: "Target", chosen: "Selection", bound: "ConfidenceBound | None"
 ) -> list[tuple[str, str]]:
-    at_epsilon = f" at epsilon {wish.epsilon:g}" if wish.epsilon else ""
-    worst = weights_text(dict(zip(table.traits, found.worst_weights, strict=True)), table.traits)
+    plain = chosen.plain
     facts = [
-        ("size", f"{len(found.members)} of {len(table.policies)} policies, {_proof(found)}"),
-        ("certified gap", f"{found.additive:.6f}  (additive{at_epsilon}, over every weighting)"),
-        ("worst-served user", "no one loses anything" if _loses_nothing(wish, found) else worst),
+        ("size", f"{len(chosen.members)} of {len(table.policies)} policies, {_proof(chosen)}"),
+        ("certified gap", f"{plain.additive:.6f}  (additive, over every weighting)"),
+        ("", _multiplicative(plain)),
     ]
-    if found.multiplicative is not None:
-        at_delta = f" at delta {wish.delta:g}" if wish.delta else ""
-        text = f"{found.multiplicative:.6f}  (multiplicative{at_delta})"
-        facts.insert(2, ("", text))
-    else:
-        facts.insert(2, ("", "(no multiplicative gap: on some trait no policy scores above 0)"))
+    if target.epsilon or target.delta:
+        facts += [("at the target", text) for text in _at_target(target, chosen.certificate)]
+    weights = map(float, plain.worst_weights_additive)
+    worst = weights_text(dict(zip(table.traits, weights, strict=True)), table.traits)
+    loses_nothing = plain.additive <= _NOTHING
+    facts.append(("worst-served user", "no one loses anything" if loses_nothing else worst))
     if bound is not None:
         text = (
-            f"{bound.additive:.6f}  (additive{at_epsilon}, true gap at {100 * bound.level:g} % "
-            f"confidence, {bound.prompts} prompts, {bound.method})"
+            f"{bound.bound:.6f}  (additive, true gap at {100 * bound.level:g} % confidence, "
+            f"{bound.prompts} prompts, {bound.method})"
         )
         facts.append(("upper bound", text))
+    elif table.rewards is not None:
+        facts.append(("upper bound", "none: one prompt does not tell what others would give"))
     return facts
 
 
-def _loses_nothing(wish: "Wish", found: "Found") -> bool:
-    """Whether the gap is zero; one at an epsilon or delta above 0 leaves that open."""
-    if wish.epsilon == 0:
-        return found.additive <= _NOTHING
-    return wish.delta == 0 and found.multiplicative is not None and found.multiplicative <= _NOTHING
+def _multiplicative(plain: "Certificate") -> str:
+    if plain.multiplicative is None:
+        return "(no multiplicative gap: on some trait no policy scores above 0)"
+    return f"{plain.multiplicative:.6f}  (multiplicative)"
 
 
-def _proof(found: "Found") -> str:
-    if found.gap_lower_bound is not None:
-        if found.optimal:
+def _at_target(target: "Target", exact: "Certificate") -> list[str]:
+    """The gap that is left of one kind when the target's allowance of the other is used."""
+    left = []
+    if target.epsilon:
+        left.append(f"{exact.additive:.6f}  (additive at epsilon {target.epsilon:g})")
+    if target.delta and exact.multiplicative is not None:
+        left.append(f"{exact.multiplicative:.6f}  (multiplicative at delta {target.delta:g})")
+    return left
+
+
+def _proof(chosen: "Selection") -> str:
+    # Without a target no number of members is too small, and the gap is what is proven.
+    if chosen.size_lower_bound == 0:
+        if chosen.optimal:
             return "proven to have the smallest gap of its size"
-        return f"not proven best: a gap of {found.gap_lower_bound:.6f} is not ruled out"
-    if found.optimal:
+        return f"not proven best: a gap of {chosen.gap_lower_bound:.6f} is not ruled out"
+    if chosen.optimal:
         return "proven smallest"
-    return f"not proven smallest: at least {found.lower_bound} are needed"
+    return f"not proven smallest: at least {chosen.size_lower_bound} are needed"

@@ -8,8 +8,7 @@ import numpy as np
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
-from palmfolio_palm import CornersUnavailable, exploration
-from palmfolio_palm.exploration import Refutation, Trained
+from palmfolio_palm import CornersUnavailable, Refutation, Trainings, exploration
 from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import BuildContext
@@ -33,14 +32,16 @@ class TrainingResults:
         rows: trainings that have a policy; of those at the same weights only the best.
         trained: the same as arrays.
         X: (n, N, d) rewards by prompt; None when the candidates are too many to read them.
+        prompts: N, different prompts behind the values.
         tried: (t, d) weights of every training, failed ones too.
         count: trainings so far, failed ones too.
     """
 
     values: Values
     rows: tuple[TrainingRow, ...]
-    trained: Trained
+    trained: Trainings
     X: FloatArray | None
+    prompts: int
     tried: FloatArray
     count: int
 
@@ -49,7 +50,7 @@ class TrainingResults:
         """Whether a training was held back by a KL penalty.
 
         It then maximised w·v − β·KL: its policy may be far from the best at its weights, and its
-        value bounds nothing (docs/algorithms.md section 5).
+        value bounds nothing (docs/algorithms.md, section 5).
         """
         settings = (trainer_pb2.GrpoConfig.FromString(row.grpo) for row in self.rows)
         return any(grpo.kl_coefficient > 0.0 for grpo in settings)
@@ -101,13 +102,14 @@ def read(session: Session, context: BuildContext) -> TrainingResults | None:
     return TrainingResults(
         values=values,
         rows=rows,
-        trained=Trained(
+        trained=Trainings(
             W=np.array(list(best)),
             own=[position[row.policy] for row in rows],
             V=values.V,
             alpha=context.spec.alpha,
         ),
         X=state.rewards_by_prompt(session, context.portfolio, values.names),
+        prompts=state.measurement_of(session, context.portfolio).prompts,
         tried=np.array([_weights(row.weights, values.traits) for row in every]),
         count=len(every),
     )
@@ -132,7 +134,7 @@ def _next(context: BuildContext, results: TrainingResults) -> tuple[list[Trainin
         gap = exploration.trainable_gap(trained, trained.V, spec.epsilon)
     except CornersUnavailable:
         return [], "there are too many traits and policies to say where training may gain most"
-    known = f"the candidates are within {gap.value:.4g} of everything trainable"
+    known = f"the candidates are within {gap.gap:.4g} of everything trainable"
     if results.regularised:
         known = "with a KL penalty, there is no bound on what could be trained"
     if left <= 0:
@@ -140,7 +142,7 @@ def _next(context: BuildContext, results: TrainingResults) -> tuple[list[Trainin
     count = min(left, spec.strategy.adaptive.parallel or 1)
     rows = exploration.next_weights(trained, spec.epsilon, spec.delta, count, results.tried)
     if not len(rows):
-        met = gap.value <= spec.delta
+        met = gap.gap <= spec.delta
         return [], known if met else f"{known}; no further training can lower that"
     wanted = [
         _row(context, results.count + index, strategies.training_at(spec, row))
@@ -209,14 +211,14 @@ def trainable_bound(
         return None
     traits = values.traits
     return selector_pb2.TrainableBound(
-        gap=gap.value,
+        gap=gap.gap,
         worst_weights=types_pb2.Weights(
-            values=dict(zip(traits, map(float, gap.weights), strict=True))
+            values=dict(zip(traits, map(float, gap.worst_weights), strict=True))
         ),
         alpha=spec.alpha,
         trainings=len(results.rows),
-        target_met=gap.value <= spec.delta,
-        candidates_gap=everyone.value,
+        target_met=gap.gap <= spec.delta,
+        candidates_gap=everyone.gap,
         refutations=[
             selector_pb2.Refutation(
                 policy=results.rows[refutation.training].policy,

@@ -6,8 +6,8 @@ from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
-from palmfolio_palm import selection
-from palmfolio_palm.selection import Target, TargetInfeasible
+from palmfolio_palm import ConfidenceBound, Target, TargetInfeasible, selection
+from palmfolio_palm.validation import IntArray
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_selector.builds.actions import explore
@@ -21,9 +21,6 @@ from palmfolio_selector.messages.certificates import SelectionResult
 from palmfolio_selector.store import portfolios
 
 MIN_CANDIDATES = 2
-
-# Of the bound for finitely many prompts.
-CONFIDENCE_LEVEL = 0.95
 
 
 async def select(context: BuildContext) -> None:
@@ -44,7 +41,7 @@ def _select(context: BuildContext, results: TrainingResults) -> SelectionResult:
     Raises:
         BuildFailed: max_size is too small for the target.
     """
-    spec, values, X = context.spec, results.values, results.X
+    spec, values = context.spec, results.values
     target = Target(spec.epsilon, spec.delta, spec.max_size)
     try:
         chosen = selection.select(values.V, target, context.server.config.selection_seconds)
@@ -55,9 +52,16 @@ def _select(context: BuildContext, results: TrainingResults) -> SelectionResult:
     return SelectionResult(
         chosen=chosen,
         baselines=selection.baselines(values.V, values.base),
-        confidence=None if X is None else selection.confidence(X, members, CONFIDENCE_LEVEL),
+        confidence=_confidence(results, members),
         trainable=explore.trainable_bound(context, results, values.V[members]),
     )
+
+
+def _confidence(results: TrainingResults, members: IntArray) -> ConfidenceBound | None:
+    """The bound for finitely many prompts; without their rewards it is made from the means."""
+    if results.X is None:
+        return selection.confidence_of_means(results.values.V, results.prompts, members)
+    return selection.confidence(results.X, members)
 
 
 def _too_few(session: Session, context: BuildContext) -> status_pb2.Status:

@@ -1,6 +1,6 @@
 """Group relative policy optimisation: TRL's trainer on a LoRA adapter.
 
-The settings follow algorithms.md section 10: rewards are summed under the policy's weights and
+The settings follow docs/algorithms.md, section 7: rewards are summed under the policy's weights and
 never rescaled, neither per trait nor per group, because either would train for other weights than
 those asked for. The loss divides by a constant (Dr. GRPO), which makes the update an unbiased
 gradient of the weighted reward; dividing by a completion's length would favour long failures.

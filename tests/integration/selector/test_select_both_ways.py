@@ -1,0 +1,98 @@
+"""One answer to one question: `palmfolio select` on a file, and the service's `SelectPortfolio`."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from palmfolio.v1 import selector_pb2
+from palmfolio_palm import certificate_ucb
+
+TRAITS = ("helpful", "brief", "kind")
+
+
+def front(seed, policies, traits):
+    """Values of policies that trade the traits off."""
+    return np.random.default_rng(seed).dirichlet(np.ones(traits), policies) ** 0.5
+
+
+def around(V, seed, prompts):
+    """Rewards (policies, prompts, traits) by prompt around given values."""
+    noise = np.random.default_rng(seed).uniform(-0.1, 0.1, (len(V), prompts, V.shape[1]))
+    return np.clip(V[:, None, :] + noise, 0, 1).round(6)
+
+
+def on_the_command_line(path, X, *options):
+    """What `palmfolio select` prints for rewards by prompt."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["policy", "prompt", *TRAITS[: X.shape[2]]])
+        for p, j in np.ndindex(X.shape[:2]):
+            writer.writerow([f"policies/x-{p}", f"prompt {j}", *map(repr, X[p, j].tolist())])
+    program = [sys.executable, "-m", "palmfolio", "select", str(path), "--json", *options]
+    return json.loads(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
+
+
+def by_the_service(caller, source, X, **fields):
+    """What `SelectPortfolio` answers for the same rewards."""
+    traits = TRAITS[: X.shape[2]]
+    header = selector_pb2.ImportEvaluationsRequest(source=source, traits=traits)
+    rows = selector_pb2.ImportEvaluationsRequest(
+        evaluations=[
+            selector_pb2.ImportedEvaluation(
+                policy=f"policies/x-{p}", prompt=f"prompt {j}", rewards=X[p, j]
+            )
+            for p, j in np.ndindex(X.shape[:2])
+        ]
+    )
+    answer = caller.stub.ImportEvaluations(iter([header, rows]), timeout=60)
+    chosen_from = selector_pb2.CandidateSet(
+        evaluations=selector_pb2.StoredEvaluations(
+            prompt_set=answer.prompt_set, traits=traits, source=source
+        )
+    )
+    request = selector_pb2.SelectPortfolioRequest(candidates=chosen_from, **fields)
+    return caller.stub.SelectPortfolio(request, timeout=120).portfolio
+
+
+@pytest.mark.parametrize(
+    ("policies", "prompts", "traits", "delta", "method"),
+    [
+        (4, 5, 2, 0.2, "hoeffding"),
+        (40, 2, 3, 0.05, "hoeffding"),
+        (151, 20, 2, 0.2, "max_t"),
+        (201, 20, 2, 0.2, "hoeffding"),
+    ],
+)
+def test_both_ways_give_the_same_portfolio_gap_and_bound(
+    caller, tmp_path, policies, prompts, traits, delta, method
+):
+    X = around(front(0, policies, traits), 1, prompts)
+    options = ("--delta", str(delta))
+    printed = on_the_command_line(tmp_path / "x.csv", X, *options)
+    portfolio = by_the_service(caller, f"both-ways-{policies}", X, delta=delta)
+    members = [candidate.policy for candidate in portfolio.candidates if candidate.selected]
+    assert sorted(printed["policies"]) == sorted(members)
+    assert printed["optimal"] and portfolio.optimality.optimal
+    assert printed["lower_bound"] == portfolio.optimality.size_lower_bound
+    assert printed["gap"]["additive"] == pytest.approx(portfolio.certificate.gap, abs=1e-9)
+    assert printed["confidence"]["method"] == portfolio.confidence.method == method
+    assert printed["confidence"]["prompts"] == portfolio.confidence.prompts == prompts
+    assert printed["confidence"]["level"] == pytest.approx(portfolio.confidence.level)
+    assert printed["confidence"]["additive"] == pytest.approx(portfolio.confidence.gap, abs=1e-9)
+    rows = [int(name.rsplit("-", 1)[1]) for name in members]
+    expected = certificate_ucb(X, rows, 0.95, method).bound
+    assert portfolio.confidence.gap == pytest.approx(expected, abs=1e-9)
+
+
+def test_neither_way_keeps_a_larger_gap_than_the_size_needs(caller, tmp_path):
+    # The smallest cover that the search meets first leaves a gap of 0.0493.
+    X = np.repeat(front(0, 40, 3)[:, None, :].round(9), 2, axis=1)
+    printed = on_the_command_line(tmp_path / "x.csv", X, "--delta", "0.05")
+    portfolio = by_the_service(caller, "smallest-gap", X, delta=0.05)
+    assert printed["size"] == 7
+    assert printed["gap"]["additive"] == pytest.approx(0.03713, abs=2e-5)
+    assert portfolio.certificate.gap == pytest.approx(printed["gap"]["additive"], abs=1e-9)

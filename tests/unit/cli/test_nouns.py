@@ -60,6 +60,7 @@ def test_an_unknown_word_is_bad_usage(command: Command, words: tuple[str, ...]) 
     outcome = command(*words)
     assert outcome.code == 2
     assert len(outcome.err.strip().splitlines()) == 1 and words[-1] in outcome.err
+    assert "?." not in outcome.err and "--help" in outcome.err
 
 
 def _policy() -> trainer_pb2.Policy:

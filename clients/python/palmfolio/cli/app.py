@@ -91,7 +91,10 @@ def _explain_usage(error: Any) -> None:
         typer.echo(error.format_message(), err=True)
         return
     path = context.command_path if context is not None else "palmfolio"
-    _explain(f"{error.format_message().rstrip('.')}. See `{path} --help`.")
+    message = error.format_message().rstrip(".")
+    # Typer's guesses end with a question mark: "Did you mean 'policies'?"
+    stop = "" if message.endswith("?") else "."
+    _explain(f"{message}{stop} See `{path} --help`.")
 
 
 def _explain(message: str) -> None:

@@ -68,6 +68,7 @@ def fit_quantile(raw: FloatArray, *, falls: bool, tail: float = 0.0) -> Quantile
     knots = np.unique(np.quantile(values, np.linspace(0.0, 1.0, _KNOTS)))
     if len(knots) < 2:
         raise CalibrationError(f"all raw rewards are {knots[0]:g}")
+    # A knot is as high as the share below it plus half of the share equal to it.
     below, up_to = (np.searchsorted(values, knots, side) for side in ("left", "right"))
     levels = np.clip((below + up_to) / (2.0 * len(values)), 0.0, 1.0)
     return Quantile(

@@ -33,6 +33,7 @@ async def calibrate(
     if not 0 <= request.tail < 0.5:
         raise invalid_argument(("tail", f"{request.tail:g} is not in [0, 0.5)"))
     body = _body_digest(request)
+    # Before scoring, which is the expensive part.
     if not request.validate_only:
         _check_repeatable(runtime, request.request_id, body)
     if served.failure:

@@ -141,6 +141,7 @@ class Admission:
         return _bounded(self._next_turn - now)
 
     def _update_rate(self, samples: int, seconds: float) -> None:
+        # A moving average: one unusual request must not change the retry times much.
         rate = samples / max(seconds, 1e-3)
         self._rate = rate if not self._rate else 0.9 * self._rate + 0.1 * rate
 

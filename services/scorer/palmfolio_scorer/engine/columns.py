@@ -116,6 +116,7 @@ def composite_column(
         rewards[:, j] = column.values if raw else part.normalisation.apply(column.values)
         for i, failure in column.failures.items():
             message = f"its part {part.name}: {failure.message}"
+            # The first part's failure is enough to explain it.
             failures.setdefault(i, SampleFailure(failure.code, message, failure.field))
     combined = served.trait.combine(rewards)
     results = [failures.get(i, float(value)) for i, value in enumerate(combined)]

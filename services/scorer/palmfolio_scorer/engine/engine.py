@@ -55,6 +55,7 @@ class Engine:
         """A text longer than `max_characters` fails its sample."""
         self._settings = settings
         self._max_characters = max_characters
+        # By the model's `id`: the same files may be loaded twice, with different options.
         self._workers: dict[int, ModelWorker] = {}
         self._cpu_lanes = 1
         self._cpu_slots: threading.Semaphore | None = None
@@ -92,6 +93,7 @@ class Engine:
         """Ends the threads after their current batches; inputs that wait fail as UNAVAILABLE."""
         for worker in self._workers.values():
             await asyncio.to_thread(worker.stop)
+        # Requests still turn their results into rewards on the text threads.
         await self.admission.idle.wait()
         self._text_pool.shutdown()
 
@@ -133,6 +135,7 @@ class Engine:
             for i, sample in enumerate(samples):
                 if i not in bad and (failure := check_text(sample, self._max_characters)):
                     bad[i] = failure
+            # Only samples with valid texts reach the traits, which need not check them again.
             good = [i for i in range(len(samples)) if i not in bad]
             columns = await self._columns([samples[i] for i in good], traits, deadline)
         return _table(len(samples), good, bad, traits, columns)

@@ -39,7 +39,7 @@ class Ticket:
         self._left = size
         self._on_done = on_done
         self._lock = threading.Lock()
-        if not size:
+        if not size:  # no result will come to call it
             on_done()
 
     def resolve(self, position: int, result: Result) -> None:
@@ -107,6 +107,7 @@ class ModelWorker:
         self._cache_size = cached_outputs
         self._cache: OrderedDict[bytes, Output] = OrderedDict()
         self._waiting: LengthBuckets[_Entry] = LengthBuckets()
+        # An input that is being computed: equal inputs join it instead of being computed again.
         self._running: dict[bytes, _Entry] = {}
         self._changed = threading.Condition()
         self._stopping = False
@@ -129,6 +130,7 @@ class ModelWorker:
             if lane.is_alive():
                 lane.join()
         with self._changed:
+            # The lanes are gone, so nobody else would answer the inputs that still wait.
             while leftover := self._waiting.pop_batch(1, 1):
                 for ticket, position in leftover[0].waiters:
                     ticket.resolve(position, STOPPED)
@@ -212,7 +214,7 @@ class ModelWorker:
         """Tokens of the next batch: lanes share the waiting inputs, so that no lane is idle."""
         if len(self._lanes) == 1:
             return self.token_budget
-        fair = -(-self._waiting.tokens // len(self._lanes))
+        fair = -(-self._waiting.tokens // len(self._lanes))  # rounded up
         return min(self.token_budget, max(fair, _LEAST_SHARE))
 
     def _drop_dead(self, now: float) -> None:
@@ -248,6 +250,7 @@ class ModelWorker:
             if len(batch) == 1:
                 self._publish(batch, [_failure(error)])
                 return
+            # With one bad input among n, this costs about 2 log n batches, not n.
             half = len(batch) // 2
             self._compute(batch[:half])
             self._compute(batch[half:])

@@ -125,7 +125,7 @@ class ScorerRuntime:
         self, config: ScorerConfig, traits: TraitSet, before: ModelStore | None = None
     ) -> ModelStore:
         """Loads the traits; models of the store `before` are reused. Blocking."""
-        import torch
+        import torch  # here, because it takes seconds: a wrong configuration fails before it
 
         if config.threads and before is None:
             torch.set_num_threads(config.threads)

@@ -76,6 +76,7 @@ class ClassifierModel(DeviceModel):
     def encode(self, inputs: Sequence[ModelInput]) -> list[Encoded]:
         """Tokenises texts, pairs and rendered chats."""
         encoded: list[Encoded | None] = [None] * len(inputs)
+        # A tokeniser takes single texts or pairs, not both in one call.
         groups: dict[int, list[int]] = {}
         for i, parts in enumerate(inputs):
             groups.setdefault(len(parts), []).append(i)

@@ -100,7 +100,7 @@ class EmbeddingModel(DeviceModel):
             sequences = pack(batch, [()] * len(batch), self.device, positions=positions)
             with packed(sequences):
                 arguments = arguments_of(sequences)
-                arguments.pop("token_type_ids", None)
+                arguments.pop("token_type_ids", None)  # the padded form does not pass them either
                 hidden = body(**arguments).last_hidden_state[0]
             lengths = [len(encoded.ids) for encoded in batch]
             tokens = hidden.split(lengths)

@@ -67,6 +67,7 @@ def model_revision(source: str, commit: str | None) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return commit or "main"
+    # Downloads leave hidden files, and documentation changes no reward.
     files = {
         str(path.relative_to(folder)): file_digest(path)
         for path in sorted(folder.rglob("*"))
@@ -82,6 +83,6 @@ def key_of(parts: tuple[str, ...]) -> bytes:
     hasher = hashlib.blake2b(digest_size=16)
     for part in parts:
         data = part.encode("utf-8")
-        hasher.update(len(data).to_bytes(8, "little"))
+        hasher.update(len(data).to_bytes(8, "little"))  # ("ab", "c") is not ("a", "bc")
         hasher.update(data)
     return hasher.digest()

@@ -43,6 +43,7 @@ def load_score_head_model(
         raise TraitLoadError(f"{source} has no {', '.join(missing[:3])}")
     config.num_labels = head["weight"].shape[0]
 
+    # A class within the function, so that importing this module does not import torch.
     class ScoreModel(torch.nn.Module):
         """The backbone with its head."""
 

@@ -45,6 +45,7 @@ class ModelStore:
         """
         key = sharing_key(kind, options, self.device)
         if key not in self._models:
+            # Also for a model that is loaded already: the operator may have narrowed the sources.
             self.sources.check(options)
             known = self._before.get(key)
             if known is None or _has_changed(known):

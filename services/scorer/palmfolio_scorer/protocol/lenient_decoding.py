@@ -112,6 +112,7 @@ def _with_bytes(name: str) -> Any:
                 each.type = _BYTES
             elif each.type_name:
                 each.type_name = f".{package}.{each.type_name.rsplit('.', 1)[1]}"
+    # A pool of its own: the default pool already holds the real messages.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))

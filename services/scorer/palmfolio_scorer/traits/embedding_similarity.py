@@ -57,5 +57,6 @@ class EmbeddingSimilarity(ModelTrait[EmbeddingSimilarityOptions]):
 
     def reward_from(self, sample: Sample, outputs: Sequence[Output]) -> float:
         """The cosine of the two embeddings, computed in float64."""
+        # An embedding of zeros gives NaN, which becomes a failure of the sample.
         left, right = (output.astype(np.float64) for output in outputs)
         return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))

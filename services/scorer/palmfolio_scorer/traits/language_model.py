@@ -86,6 +86,7 @@ class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
         """The mean log-probability, or the probability of `yes`."""
         first, second = (float(value) for value in outputs[0])
         if self.options.measure == "judge":
+            # The softmax of the two log-probabilities; exp would overflow for distant ones.
             return 0.5 * (1.0 + float(np.tanh((first - second) / 2.0)))
         if self.options.measure == "per_byte":
             return first / len(sample.response.encode("utf-8"))

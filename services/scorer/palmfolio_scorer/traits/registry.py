@@ -25,6 +25,7 @@ _BUILT_IN: tuple[type[Trait[Any]], ...] = (
 )
 
 
+# Cached, so a plugin that is installed later needs a restart.
 @cache
 def kinds() -> dict[str, type[Trait[Any]]]:
     """Every kind by name. A plugin may add a kind, but not replace one.
@@ -44,7 +45,7 @@ def kinds() -> dict[str, type[Trait[Any]]]:
             )
         if point.name in known:
             raise TraitConfigError(f"plugin {point.name} ({point.value}): the kind already exists")
-        plugin.kind = point.name
+        plugin.kind = point.name  # the name that users see is chosen where the plugin is packaged
         known[point.name] = plugin
     return known
 

@@ -33,6 +33,7 @@ def adopt(body: Any, form: Forward, padded: Forward, extra: dict[str, Any]) -> F
     try:
         probe = _probe(body.get_input_embeddings().num_embeddings, extra)
         expected = torch.cat([padded([encoded]) for encoded in probe]).float()
+        # After the padded outputs: from here on `body` runs the packed attention.
         body.set_attn_implementation(ATTENTION)
         outputs = form(probe).float()
         agrees = _agree(outputs, expected, next(body.parameters()).dtype)

@@ -392,7 +392,7 @@ class BaseModel(_message.Message):
     policy: _builtins.str
     """`policies/{id}` of the unchanged model."""
     revision: _builtins.str
-    """Digest of the model's weights."""
+    """Digest of all that the model's loader reads: weights, configuration, tokeniser, chat template."""
     def __init__(
         self,
         *,

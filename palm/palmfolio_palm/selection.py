@@ -15,11 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from palmfolio_palm.certificates.certificate import Certificate, certificate_of_all, certificates
-from palmfolio_palm.certificates.confidence import (
-    ConfidenceBound,
-    certificate_ucb,
-    hoeffding_bound,
-)
+from palmfolio_palm.certificates.confidence import ConfidenceBound, certificate_ucb, hoeffding_bound
 from palmfolio_palm.covers.best_of_size import BestPortfolio, best_portfolio, tradeoff_curve
 from palmfolio_palm.covers.greedy import greedy_cover
 from palmfolio_palm.covers.minimum import min_portfolio
@@ -53,8 +49,7 @@ BOOTSTRAP_PROMPTS = 20
 # helps most in its first second (a table of 40 x 3 at delta 0.05: from a gap of 0.0495 to 0.0376),
 # and its proof is not reported, so it gets little.
 _GREEDY_SHARE, _MINIMUM_SHARE, _GAP_SHARE = 0.4, 0.75, 0.25
-# Seconds that a later step has at least.
-_LEAST_SECONDS = 0.1
+_LEAST_SECONDS = 0.1  # that a later step has at least
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,6 @@ ARROWS_BETWEEN_ROOMS = {"palmfolio_scorer": 28, "palmfolio_selector": 25, "palmf
 # The pure library takes numbers and returns numbers: no other dependency.
 PALM_LIBRARIES = {"numpy", "scipy"}
 
-# Holds once every room has moved.
-moving = pytest.mark.xfail(strict=False)
-
 
 def floors(package: str) -> list[set[str]]:
     """The rooms of each floor, the highest first, from the import contract in pyproject.toml."""
@@ -44,7 +41,6 @@ def floors(package: str) -> list[set[str]]:
     return [set(floor.replace("|", " ").replace(":", " ").split()) for floor in only]
 
 
-@moving
 @pytest.mark.parametrize("package", DISTRIBUTIONS)
 def test_no_circle_between_rooms(package: str) -> None:
     """Whoever changes a room knows which rooms cannot notice: those below it."""
@@ -85,14 +81,12 @@ def test_palm_needs_numpy_and_scipy_only() -> None:
     assert modules - PALM_LIBRARIES - {"palmfolio_palm"} <= set(sys.stdlib_module_names)
 
 
-@moving
 def test_no_file_is_long() -> None:
     """A file that one can read in one go."""
     lines = {path: len((ROOT / path).read_text().splitlines()) for path in python_files()}
     assert {path: count for path, count in lines.items() if count > LINES_PER_FILE} == {}
 
 
-@moving
 def test_no_folder_is_crowded() -> None:
     """A folder whose modules one can keep in mind; `__init__.py` is not counted."""
     files = [Path(path) for path in python_files()]

@@ -178,10 +178,12 @@ def progress(
 
 def most_samples(session: Session, prompt_set: str, sampling: int) -> int:
     """The number of samples of the prompt that has most of them, at least 1."""
+    members = select(PromptSetMemberRow.prompt).where(PromptSetMemberRow.prompt_set == prompt_set)
+    # Not a join: SQLite would compare every reward with every member of the set.
     largest = session.scalar(
-        select(func.max(EvaluationRow.sample))
-        .join(PromptSetMemberRow, PromptSetMemberRow.prompt == EvaluationRow.prompt)
-        .where(EvaluationRow.sampling == sampling, PromptSetMemberRow.prompt_set == prompt_set)
+        select(func.max(EvaluationRow.sample)).where(
+            EvaluationRow.sampling == sampling, EvaluationRow.prompt.in_(members)
+        )
     )
     return (largest or 0) + 1
 

@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike
 
 from palmfolio_palm.validation import BoolArray, FloatArray, IntArray, check_values
 
-_BLOCK = 256
+# Rows that are compared with one another at a time, and kept rows that they are compared with: both
+# bound the memory of the comparison.
+_BLOCK, _KEPT_BLOCK = 256, 2048
 
 
 def pareto(V: ArrayLike) -> IntArray:
@@ -51,8 +53,8 @@ def pareto_rows(values: FloatArray) -> IntArray:
 def _covered(rows: FloatArray, kept: FloatArray) -> BoolArray:
     """Which rows are matched or dominated by one of `kept`."""
     covered = np.zeros(len(rows), dtype=bool)
-    for start in range(0, len(kept), 2048):
-        block = kept[start : start + 2048]
+    for start in range(0, len(kept), _KEPT_BLOCK):
+        block = kept[start : start + _KEPT_BLOCK]
         open_rows = np.flatnonzero(~covered)
         if open_rows.size == 0:
             break

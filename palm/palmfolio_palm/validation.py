@@ -13,7 +13,8 @@ IntArray: TypeAlias = NDArray[np.intp]
 Exponents: TypeAlias = NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-#: Slack allowed when a computed gap is compared with its target.
+# Slack when a computed gap is compared with its target: far above the rounding of a few matrix
+# products of values in [0, 1], far below any reward that is measured.
 TOLERANCE = 1e-9
 
 

@@ -15,15 +15,21 @@ from scipy.spatial import HalfspaceIntersection, QhullError
 from palmfolio_palm.pareto import pareto_rows
 from palmfolio_palm.validation import FloatArray, check_values
 
-#: More corners than this, by an estimate, are not enumerated: a few seconds' work.
+# More corners than this, by an estimate, are not enumerated: they take a few seconds, and from
+# there on linear programs, whose number does not grow with the corners, take less.
 MAX_CORNERS = 400_000
 
-#: Up to this `corner_bound` corners are enumerated without estimating how many there are.
+# Up to this `corner_bound` corners are enumerated without estimating how many there are. Real
+# fronts have far fewer than the bound (see `_are_too_many`), so it is above MAX_CORNERS.
 _FEW_CORNERS = 2_000_000
-#: `corner_bound` of the samples that estimate it.
+# `corner_bound` of the samples that estimate the number: a larger one estimates better and costs
+# a part of the enumeration that it may save.
 _SAMPLE_CORNERS = 200_000
 
+# A trait whose spread is below this share of the largest is enumerated in its own scale as well:
+# rounding of 1e-16 in the common scale is 1e-12 in its own, where corners would be lost.
 _UNEVEN = 1e-4
+# Weights below this, in a trait's own scale, are rounding and would grow when scaled back.
 _SNAP = 1e-12
 
 

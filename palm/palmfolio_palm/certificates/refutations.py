@@ -53,7 +53,7 @@ def refutations(
     for i, row in enumerate(utility):
         better = int(np.argmax(row))
         best, reached = float(row[better]), float(row[own[i]])
-        # Where even the best utility is 0 or less there is no share of it to miss: only then a
+        # Where even the best utility is 0 or less there is no share of it to miss: there, a
         # training that reached less has missed everything.
         shortfall = (best - reached) / best if best > 0.0 else float(best > reached)
         if shortfall > alphas[i] + tolerance:

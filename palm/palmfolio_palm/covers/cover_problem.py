@@ -85,16 +85,16 @@ class CoverProblem:
         """
         utility = W @ self.columns.T
         covered: BoolArray = utility >= (self.requirement(W) - TOLERANCE)[:, None]
-        alone = np.flatnonzero(~covered.any(axis=1))
-        if alone.size:
-            self._raise_infeasible(W[alone[0]])
+        uncovered = np.flatnonzero(~covered.any(axis=1))
+        if uncovered.size:
+            self._raise_infeasible(W[uncovered[0]])
         return covered
 
     def violations(self, members: IntArray) -> FloatArray:
         """Corner weights the columns `members` fail to cover, worst first, as (m, d).
 
         Raises:
-            CornersUnavailable: there are too many corners; see `programs`.
+            CornersUnavailable: there are too many corners; see `linear_programs`.
         """
         W = corners_of(self.columns[members])
         excess = self.excess(members, W)

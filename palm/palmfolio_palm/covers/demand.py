@@ -15,8 +15,11 @@ from palmfolio_palm.covers.cover_problem import CoverProblem, starting_demand
 from palmfolio_palm.covers.set_cover import contains_any, fractional_cover, minimal_rows
 from palmfolio_palm.validation import BoolArray, FloatArray, IntArray
 
-#: Entries of the coverage matrix that one sharpening round may fill.
+# Entries of the coverage matrix that one sharpening round may fill: a round is repeated 36 times,
+# and with more entries a step of the search would take seconds.
 _ENTRIES = 1_500_000
+# Violated weights that are added at a time, the worst ones, and how often each is sharpened: the
+# moves are random, so several tries find rows that fewer policies cover.
 _CUTS = 60
 _COPIES = 3
 

@@ -15,7 +15,8 @@ from palmfolio_palm.certificates.certificate import additive_maximiser, are_near
 from palmfolio_palm.covers.cover_problem import CoverProblem
 from palmfolio_palm.validation import TOLERANCE, FloatArray, IntArray
 
-#: Seconds that `complete` has past the time limit, to add fewer members than there are.
+# Seconds that `complete` has past the time limit. The alternative is to make every open candidate
+# a member; a few seconds of linear programs leave most of them out.
 GRACE = 3.0
 
 

@@ -21,8 +21,9 @@ from palmfolio_palm.covers.pruning import drop_unneeded
 from palmfolio_palm.covers.search import CoverSearch
 from palmfolio_palm.validation import FloatArray, IntArray, check_positive
 
-#: Share of the time limit that the first portfolio may be improved for.
-_GREEDY_SHARE = 0.4
+# Share of the time limit that the first portfolio may be improved for, and that the first lower
+# bound may take. What is left is for the search, which begins better from a better start.
+_GREEDY_SHARE = _BOUND_SHARE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +91,7 @@ def min_portfolio(
     problem = CoverProblem(V, eps, delta, allowed=allowed, shifted=shifted)
     search = CoverSearch(problem, began + limit, np.random.default_rng(seed))
     members, demand = _first(problem, start, began + _GREEDY_SHARE * limit)
-    search.begin(demand, seconds=0.4 * limit)
+    search.begin(demand, seconds=_BOUND_SHARE * limit)
 
     def report() -> None:
         if progress is not None:

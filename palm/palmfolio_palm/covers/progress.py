@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-#: Default time limit of a search in seconds.
+# Default time limit of a search in seconds: what a person waits for at a prompt.
 TIME_LIMIT = 20.0
 
 

@@ -2,7 +2,7 @@
 
 Without a member, users change only where it was the best one, and there they go to its neighbours:
 those that are as good as it at some corner weight. So a drop is certified on the corner weights of
-the neighbours alone, a few dozen instead of all members.
+the neighbours only, a few dozen instead of all members.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from palmfolio_palm.certificates.corners import CornersUnavailable, corners_of
 from palmfolio_palm.covers.cover_problem import CoverProblem
 from palmfolio_palm.validation import TOLERANCE, BoolArray, FloatArray, IntArray
 
-#: Members within this of the best at a corner weight count as tied there.
+# Members within this of the best at a corner weight count as tied there. A wider tolerance costs
+# time only: the result is certified as a whole.
 _TIED = 1e-7
+# Entries of a temporary array: 32 MB.
 _BLOCK_ENTRIES = 4_000_000
 
 
@@ -30,7 +32,7 @@ def drop_unneeded(
 
     Fewer members are dropped when time runs out or corner weights cannot be enumerated.
 
-    `covered` holds the rows of any demand: a member that alone covers one of them is needed.
+    `covered` holds the rows of any demand: the only member that covers one of them is needed.
     """
     try:
         kept = _drop(problem, members, covered, out_of_time)

@@ -13,14 +13,18 @@ from palmfolio_palm.covers.demand import Demand
 from palmfolio_palm.covers.set_cover import exact_cover, local_search, round_up
 from palmfolio_palm.validation import BoolArray, FloatArray, IntArray
 
+# Swaps of one local search. It takes a small part of a proof's time and often makes it needless.
 _STEPS = 1500
+# Missed rows of the demand that join the core at a time: the core must stay small, as the time of
+# a proof grows fast with its rows.
 _ROWS_PER_ROUND = 8
-#: Weights a demand starts from at most.
+# Weights a demand starts from at most; the rest comes back where it is violated.
 _MANY = 3000
-#: Weights from which a demand is not spread over the simplex again.
+# Weights from which a demand is not spread over the simplex again: it covers it well enough.
 _ENOUGH = 500
+# Seconds of the first proof at a size; doubled whenever that was too short.
 _FIRST_PROOF_SECONDS = 4.0
-#: Weights to look for when each costs a linear program.
+# Weights to look for when each costs a linear program.
 _VIOLATIONS = 60
 
 

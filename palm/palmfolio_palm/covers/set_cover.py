@@ -16,8 +16,9 @@ from scipy.sparse import csr_array
 
 from palmfolio_palm.validation import BoolArray, FloatArray, IntArray
 
+# Rows that are compared with one another at a time; it bounds the memory.
 _BLOCK = 512
-#: Columns above which dominated ones are not searched for (the search is quadratic).
+# Columns above which dominated ones are not searched for: the search is quadratic in them.
 _MAX_DOMINANCE = 6000
 
 

@@ -102,7 +102,7 @@ def check_level(level: float, name: str) -> None:
 def losses_of(
     values: FloatArray, columns: FloatArray, weights: FloatArray, eps: float
 ) -> FloatArray:
-    """(m, s) gap of every user if served by every column alone."""
+    """(m, s) gap of every user if served by each column only."""
     best = (weights @ values.T).max(axis=1)
     losses: FloatArray = np.maximum(0.0, (1.0 - eps) * best[:, None] - weights @ columns.T)
     return losses

@@ -10,11 +10,11 @@ from scipy.sparse import csr_array, eye_array, hstack
 
 from palmfolio_palm.validation import TOLERANCE, FloatArray, IntArray
 
-# Steps of the subgradient method: the bound rises little after a few hundred, and the exact
-# program takes over.
+# Steps of the subgradient method; after these the exact program takes over. More steps give a
+# better bound only where the program is too large.
 _SUBGRADIENT_STEPS = 400
-# Users × columns of the exact program at most; a larger one does not end within a minute, so the
-# Lagrangian bound is reported as it is.
+# Users × columns of the exact program at most: it has as many variables, and a larger one would not
+# end within a usual time limit. The Lagrangian bound is reported instead.
 _MAX_ENTRIES = 400_000
 
 

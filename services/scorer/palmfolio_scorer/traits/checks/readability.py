@@ -101,10 +101,9 @@ _ENDS = re.compile(r"[.!?…。！？]+[\"'”’)\]]*(?=\s|$)|\n\s*\n|\n(?=\s*(
 def find_words(text: str) -> list[str]:
     """The pieces between white space and dashes, without punctuation: `aren't` is `arent`.
 
-    **Example**
-
-    >>> find_words("We aren't here - yet!")
-    ['We', 'arent', 'here', 'yet']
+    Example:
+        >>> find_words("We aren't here - yet!")
+        ['We', 'arent', 'here', 'yet']
     """
     return _PUNCTUATION.sub("", re.sub("[—–/]", " ", text)).split()
 

@@ -50,10 +50,9 @@ def syllables(word: str) -> int:
 
     Checked against the CMU pronouncing dictionary: see docs/scoring.md.
 
-    **Example**
-
-    >>> syllables("readability"), syllables("baked")
-    (5, 1)
+    Example:
+        >>> syllables("readability"), syllables("baked")
+        (5, 1)
     """
     if word in _EXCEPTIONS:
         return _EXCEPTIONS[word]

@@ -57,12 +57,11 @@ def evaluate(text: str) -> Value:
     Raises:
         ExpressionError: it is not one, or it is too long, too deep or too large.
 
-    **Example**
-
-    >>> evaluate("1/3 + 1/6").numbers
-    (Fraction(1, 2),)
-    >>> evaluate("2(x+1)").equals(evaluate("2x + 2"))
-    True
+    Example:
+        >>> evaluate("1/3 + 1/6").numbers
+        (Fraction(1, 2),)
+        >>> evaluate("2(x+1)").equals(evaluate("2x + 2"))
+        True
     """
     if len(text) > MAX_CHARACTERS:
         raise ExpressionError("too long")

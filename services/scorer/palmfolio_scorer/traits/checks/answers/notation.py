@@ -56,10 +56,9 @@ def plain(text: str) -> str:
 
     Linear in the text's length. A `$` may be a currency or stand for mathematics, and stays.
 
-    **Example**
-
-    >>> plain(r"1{,}234 \\times 10^3")
-    '1,234 * 10^3'
+    Example:
+        >>> plain(r"1{,}234 \\times 10^3")
+        '1,234 * 10^3'
     """
     if not text.isascii():
         text = _RAISED.sub(lambda match: f"^({match[0].translate(_SUPERSCRIPTS)})", text)

@@ -46,11 +46,10 @@ class Answer:
 def read(text: str, places: Sequence[Place]) -> Answer | None:
     """The answer at the first of the places that holds one.
 
-    **Example**
-
-    >>> half = read(r"So it is \\boxed{\\frac{1}{2}}.", ["marked", "boxed"])
-    >>> half.equals(read("#### 0.5", ["marked", "boxed"]))
-    True
+    Example:
+        >>> half = read(r"So it is \\boxed{\\frac{1}{2}}.", ["marked", "boxed"])
+        >>> half.equals(read("#### 0.5", ["marked", "boxed"]))
+        True
     """
     for place in places:
         answer = _READERS[place](text)

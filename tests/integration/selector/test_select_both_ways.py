@@ -4,29 +4,33 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from palmfolio.v1 import selector_pb2
 from palmfolio_palm import certificate_ucb
+from palmfolio_palm.validation import FloatArray
+from tests.support.services.selector_calls import Caller
 
 TRAITS = ("helpful", "brief", "kind")
 
 
-def front(seed, policies, traits):
+def front(seed: int, policies: int, traits: int) -> FloatArray:
     """Values of policies that trade the traits off."""
     return np.random.default_rng(seed).dirichlet(np.ones(traits), policies) ** 0.5
 
 
-def around(V, seed, prompts):
+def around(V: FloatArray, seed: int, prompts: int) -> FloatArray:
     """Rewards (policies, prompts, traits) by prompt around given values."""
     noise = np.random.default_rng(seed).uniform(-0.1, 0.1, (len(V), prompts, V.shape[1]))
     return np.clip(V[:, None, :] + noise, 0, 1).round(6)
 
 
-def on_the_command_line(path, X, *options):
-    """What `palmfolio select` prints for rewards by prompt."""
+def on_the_command_line(path: Path, X: FloatArray, *options: str) -> Any:
+    """The output of `palmfolio select` for rewards by prompt."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["policy", "prompt", *TRAITS[: X.shape[2]]])
@@ -36,8 +40,10 @@ def on_the_command_line(path, X, *options):
     return json.loads(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
 
 
-def by_the_service(caller, source, X, **fields):
-    """What `SelectPortfolio` answers for the same rewards."""
+def by_the_service(
+    caller: Caller, source: str, X: FloatArray, **fields: Any
+) -> selector_pb2.Portfolio:
+    """The portfolio that `SelectPortfolio` selects from the same rewards."""
     traits = TRAITS[: X.shape[2]]
     header = selector_pb2.ImportEvaluationsRequest(source=source, traits=traits)
     rows = selector_pb2.ImportEvaluationsRequest(
@@ -68,8 +74,14 @@ def by_the_service(caller, source, X, **fields):
     ],
 )
 def test_both_ways_give_the_same_portfolio_gap_and_bound(
-    caller, tmp_path, policies, prompts, traits, delta, method
-):
+    caller: Caller,
+    tmp_path: Path,
+    policies: int,
+    prompts: int,
+    traits: int,
+    delta: float,
+    method: Literal["hoeffding", "max_t"],
+) -> None:
     X = around(front(0, policies, traits), 1, prompts)
     options = ("--delta", str(delta))
     printed = on_the_command_line(tmp_path / "x.csv", X, *options)
@@ -88,7 +100,7 @@ def test_both_ways_give_the_same_portfolio_gap_and_bound(
     assert portfolio.confidence.gap == pytest.approx(expected, abs=1e-9)
 
 
-def test_neither_way_keeps_a_larger_gap_than_the_size_needs(caller, tmp_path):
+def test_neither_way_keeps_a_larger_gap_than_the_size_needs(caller: Caller, tmp_path: Path) -> None:
     # The smallest cover that the search meets first leaves a gap of 0.0493.
     X = np.repeat(front(0, 40, 3)[:, None, :].round(9), 2, axis=1)
     printed = on_the_command_line(tmp_path / "x.csv", X, "--delta", "0.05")

@@ -37,7 +37,7 @@ def _count(text: str, trait: TextTrait[Any] = TRAIT) -> float:
         "the class will assess a grass assassin", "shiitake from Matsushita", "great tits",
         "U.S.A. and S.A.S.", "x = a * s * s", "**the value of pi**", "pass.it on", "Galaxy A55",
         "Spaß, er aß", "I am as sure as she was", "", "!!! ***",
-        "f = c*d; a*b", "Kansas S. S. Minnow",
+        "f = c*d; a*b", "Kansas S. S. Minnow", "who're you? he'll know",
     ],
 )  # fmt: skip
 def test_ordinary_words_do_not_count(text: str) -> None:

@@ -146,7 +146,9 @@ class WordList:
     def _judged(self, whole: str) -> list[tuple[str, bool]]:
         """A word, or its parts if only they can be profane, and whether each is."""
         pieces = _INNER.split(whole)
-        if len(pieces) > 1 and self._is_profane(joined := "".join(pieces)):
+        # Not across an apostrophe: `who're` is two words.
+        joined = re.sub("[._-]", "", whole)
+        if len(pieces) > 1 and self._is_profane(joined):
             return [(joined.lower(), True)]
         return [(piece.strip(_EDGES).lower(), self._is_profane(piece)) for piece in pieces]
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ VALUES = arrays.arrays(float, st.tuples(st.integers(1, 6), st.just(2)), elements
 
 
 @given(VALUES, st.floats(0, 1), st.data())
-def test_nobody_in_the_portfolio_serves_better(V, share, data):
+def test_nobody_in_the_portfolio_serves_better(V: Any, share: float, data: st.DataObject) -> None:
     everyone = range(len(V))
     members = sorted(data.draw(st.sets(st.sampled_from(everyone), min_size=1)))
     found = route(V, members, [share, 1 - share])
@@ -21,7 +23,7 @@ def test_nobody_in_the_portfolio_serves_better(V, share, data):
     assert found.gap >= 0
 
 
-def test_equal_members_are_decided_by_their_order():
+def test_equal_members_are_decided_by_their_order() -> None:
     V = [[0.5, 0.5]] * 3
     assert route(V, [1, 2], [0.3, 0.7]).index == 1
     assert route(V, [2, 1], [0.3, 0.7]).index == 2
@@ -36,6 +38,6 @@ def test_equal_members_are_decided_by_their_order():
         ([[0.5, 0.5]], [0], [0.5], "w must have shape"),
     ],
 )
-def test_bad_arguments_are_named(V, members, w, message):
+def test_bad_arguments_are_named(V: Any, members: Any, w: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         route(V, members, w)

@@ -108,7 +108,7 @@ def test_many_members_have_far_fewer_corners_than_they_might() -> None:
 
 def test_two_traits_by_hand() -> None:
     # Members (1, 0) and (0, 1) leave (.6, .6) short by .1 for the even user.
-    exact = certificate([[1, 0], [0, 1], [0.6, 0.6]], [0, 1])
+    exact = certificate([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]], [0, 1])
     assert exact.additive == pytest.approx(0.1)
     assert exact.multiplicative == pytest.approx(1 - 0.5 / 0.6)
     assert exact.worst_weights_additive == pytest.approx([0.5, 0.5])

@@ -80,7 +80,7 @@ def test_an_answer_equals_itself(text: str) -> None:
         ("#### 18 and 19", "#### 18"), ("#### 18 or 19", "#### 19"), ("(1, 2)", "[1, 2)"),
         ("The answer is 2^3.", "#### 3"), ("so $x^2$", "#### 2"), ("#### 3", r"\boxed{x^3}"),
         ("#### 50", "#### 0.5%"), ("#### 5000%", "#### 50%"), ("#### 1,234", "#### 1.234"),
-        ("#### " + "7" * 5000, "#### 8" + "7" * 4999),
+        ("#### " + "7" * 5000, "#### 8" + "7" * 4999), ("2", r"\boxed{2 (x+1)}"),
     ],
 )  # fmt: skip
 def test_a_part_of_an_answer_is_not_the_answer(response: str, reference: str) -> None:
@@ -118,7 +118,9 @@ def test_a_part_of_an_answer_is_not_the_answer(response: str, reference: str) ->
         (r"2 \sqrt{3}", r"\boxed{\sqrt{12}}"), ("2√3", r"\boxed{2\sqrt{3}}"),
         (r"So \(\frac{\sqrt{3}}{2}\).", r"\boxed{\frac{\sqrt3}{2}}"), ("2, 1", "#### 1, 2"),
         ("(1,2)", "#### (1, 2)"), ("#### 2 + 3 = 5", "5"), (r"\boxed{2\cos 0}", "2"),
+        (r"\boxed{2 (x+1)}", r"\boxed{2x+2}"), ("so $2 (x+1)$", r"\boxed{2x+2}"),
         # Remarks and emphasis
+        (r"\boxed{5 (apples)}", "5"), (r"\boxed{5 \text{ apples (red)}}", "5"),
         ("#### 5 (2+3)", "5"), ("#### **18**", "18"), ("#### about 18", "18"), ("A: 18", "18"),
         ("#### 18 - that is all", "18"), ("#### <<9*2=18>>18", "18"), ("#### 7 a day", "7"),
         ("#### Total = 18 apples", "18"), ("٣", "3"), ("３", "3"),

@@ -89,6 +89,10 @@ _REMARK = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """What may follow a number that is a whole answer: a unit, a few words, a remark in brackets."""
+# In a box and between dollars `2 (x+1)` is a product; elsewhere such a bracket holds a remark.
+_SPACED_FACTOR = re.compile(r"(?<=[\d})])\s+(\([^()]*\))")
+# What shows that a number is a part of something that is not understood: an operator or a variable
+# after it, one before it, or LaTeX anywhere.
 _OPERATOR = re.compile(
     r"\s*[*/^=<>]|\s*[-+]\s*(?:[\d\\({]|[A-Za-z]\b)|[\\({]"
     r"|(?!\s?[aAI]\s+[a-z]{2})\s?[A-Za-z](?![A-Za-z'’])"
@@ -111,7 +115,7 @@ def _marked(text: str) -> Answer | None:
 
 def _boxed(text: str) -> Answer | None:
     inside = last_box(text)
-    return None if inside is None else _leading(inside)
+    return None if inside is None else _leading(_SPACED_FACTOR.sub(_factor, inside))
 
 
 def _whole(text: str) -> Answer | None:
@@ -150,7 +154,7 @@ def _last(text: str) -> Answer | None:
     start = text.rfind("$", max(0, token.start() - MAX_CHARACTERS), token.start())
     end = text.find("$", token.end(), token.end() + MAX_CHARACTERS)
     if start >= 0 and end >= 0:
-        formula = _bare(text[start + 1 : end])
+        formula = _bare(_SPACED_FACTOR.sub(_factor, text[start + 1 : end]))
         value = _value(formula, units=False)
         if value is not None:
             return Answer(_squeezed(formula), value)
@@ -282,6 +286,10 @@ def _bare(text: str) -> str:
     while len(text) > 1 and text[0] == text[-1] == "$":
         text = text[1:-1].strip()
     return text if text.startswith("$") else text.removesuffix("$").rstrip()
+
+
+def _factor(match: re.Match[str]) -> str:
+    return match.group() if re.search("[A-Za-z]{2}", match.group(1)) else match.group(1)
 
 
 def _squeezed(text: str) -> str:

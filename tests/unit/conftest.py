@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-# Folders whose tests train and sample with real, if tiny, models.
-_SLOW_FOLDERS = (Path(__file__).parent / "trainer_engine",)
+# Folders whose tests train real, if tiny, models, or search many portfolios.
+_SLOW_FOLDERS = tuple(Path(__file__).parent / name for name in ("trainer_engine", "palm/covers"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow what starts a PostgreSQL server or trains; other slow tests say so themselves.
+    """Marks as slow what starts a PostgreSQL server or is in such a folder; other slow tests say so themselves.
 
     pytest passes the items of the whole run, also those outside this folder.
     """

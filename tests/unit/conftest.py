@@ -9,7 +9,7 @@ _SLOW_FOLDERS = tuple(Path(__file__).parent / name for name in ("trainer_engine"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks as slow what starts a PostgreSQL server or is in such a folder; other slow tests say so themselves.
+    """Marks as slow what needs a PostgreSQL server or is in a slow folder.
 
     pytest passes the items of the whole run, also those outside this folder.
     """

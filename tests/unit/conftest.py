@@ -14,6 +14,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     pytest passes the items of the whole run, also those outside this folder.
     """
     for item in items:
-        needs_server = "postgres_server" in getattr(item, "fixturenames", ())
+        # `database_url` asks for the server only when its parameter says so.
+        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+        needs_server = "postgresql" in parameters or "postgres_server" in getattr(
+            item, "fixturenames", ()
+        )
         if needs_server or any(folder in item.path.parents for folder in _SLOW_FOLDERS):
             item.add_marker(pytest.mark.slow)

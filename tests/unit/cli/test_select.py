@@ -41,6 +41,7 @@ def _smallest(V: Floats, eps: float, delta: float) -> int:
     )
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_program(tmp_path: Path) -> None:
     V = np.array([[1, 0, 0.1], [0.9, 0.5, 0.2], [0.5, 0.9, 0.2], [0, 1, 0.1], [0.1, 0.1, 0.9]])
     program = (sys.executable, "-m", "palmfolio", "select", _write(tmp_path / "v.csv", V))
@@ -58,6 +59,7 @@ def test_it_runs_as_a_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
+@pytest.mark.slow
 def test_it_is_as_small_as_exhaustive_search(command: Command, tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     V = rng.dirichlet(np.ones(2 + seed % 3), 6) ** 0.6
@@ -79,6 +81,7 @@ def test_a_size_alone_gives_the_best_of_that_size(command: Command, tmp_path: Pa
     assert found["certificate"]["additive"] == pytest.approx(best, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_a_size_that_cannot_meet_the_target_is_infeasible(command: Command, tmp_path: Path) -> None:
     V = np.eye(3)
     file = _write(tmp_path / "v.csv", V)
@@ -109,6 +112,7 @@ def test_an_out_of_time_search_has_an_honest_bound(command: Command, tmp_path: P
     assert found["optimal"] == (found["lower_bound"] == found["size"])
 
 
+@pytest.mark.slow
 def test_a_search_that_ends_early_keeps_a_small_cover(command: Command, tmp_path: Path) -> None:
     V = np.abs(np.random.default_rng(2).standard_normal((1000, 6)))
     V /= np.linalg.norm(V, axis=1, keepdims=True)
@@ -125,6 +129,7 @@ def _prompts(path: Path, X: Floats) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_rows_per_prompt_are_averaged_and_bounded(command: Command, tmp_path: Path) -> None:
     X = np.random.default_rng(3).random((5, 40, 2)).round(3)
     outcome = command("select", _prompts(tmp_path / "x.csv", X), "--delta", "0.02", "--json")

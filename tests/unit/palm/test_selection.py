@@ -40,6 +40,7 @@ def bound_of(X: FloatArray, members: ArrayLike) -> palm.ConfidenceBound:
 
 @settings(max_examples=50)
 @given(VALUES, st.floats(0, 0.4), st.floats(0.01, 0.3))
+@pytest.mark.slow
 def test_the_target_holds_for_every_user(V: FloatArray, epsilon: float, delta: float) -> None:
     found = select(V, Target(epsilon, delta), SECONDS)
     assert found.certificate.additive <= delta + 1e-6
@@ -149,6 +150,7 @@ def test_all_pareto_optimal_candidates_lose_nothing(
     assert (everyone.plain.multiplicative is None) == (exact.plain.multiplicative is None)
 
 
+@pytest.mark.slow
 def test_of_the_smallest_portfolios_one_of_a_small_gap_is_taken() -> None:
     # On this table a smallest cover that only meets the target leaves a gap of 0.0493, the best of
     # its size 0.0371.
@@ -160,6 +162,7 @@ def test_of_the_smallest_portfolios_one_of_a_small_gap_is_taken() -> None:
     assert found.plain.additive == pytest.approx(best.gap, abs=2e-6)
 
 
+@pytest.mark.slow
 def test_the_order_of_the_candidates_does_not_matter() -> None:
     # The lattice is symmetric in the traits, so many portfolios tie.
     V = palm.uniform_lattice(3, 3) ** 0.5
@@ -168,6 +171,7 @@ def test_the_order_of_the_candidates_does_not_matter() -> None:
     assert len({frozenset(members.tolist()) for members in chosen}) == 1
 
 
+@pytest.mark.slow
 def test_one_rule_for_the_bound_whatever_the_number_of_policies() -> None:
     random = np.random.default_rng(1)
     X = random.uniform(0, 1, (201, 25, 2))

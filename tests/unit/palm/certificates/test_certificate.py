@@ -19,6 +19,7 @@ Case = tuple[Floats, list[int]]
 
 
 @given(values_and_portfolio(), epsilons, deltas)
+@pytest.mark.slow
 def test_equals_one_lp_per_candidate(case: Case, eps: float, delta: float) -> None:
     V, P = case
     exact, slow = certificate(V, P, eps, delta), verify(V, P, eps, delta)
@@ -84,6 +85,7 @@ def test_large_instance_equals_lps() -> None:
     assert exact.multiplicative == pytest.approx(slow.multiplicative, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_falls_back_to_lps_when_corners_are_too_many() -> None:
     V = sphere(40, 16)
     with pytest.raises(CornersUnavailable):

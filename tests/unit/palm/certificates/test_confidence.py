@@ -31,6 +31,7 @@ def test_bounds_cover_the_true_gap_of_a_portfolio_chosen_on_the_same_prompts() -
     assert covered["hoeffding"] == runs
 
 
+@pytest.mark.slow
 def test_split_covers_when_the_portfolio_was_chosen_on_other_prompts() -> None:
     true = 0.2 + 0.6 * sphere(8, 3, 6)
     rng = np.random.default_rng(1)

@@ -24,6 +24,7 @@ def build(V: Floats, count: int) -> OuterBound:
 
 @settings(max_examples=15)
 @given(st.integers(2, 4), st.integers(0, 500), st.integers(1, 9))
+@pytest.mark.slow
 def test_bounds_everything_trainable(d: int, seed: int, count: int) -> None:
     V = sphere(60, d, seed)
     outer = build(V, count)

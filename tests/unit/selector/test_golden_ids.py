@@ -14,9 +14,9 @@ from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import SelectorLimits
+from palmfolio_runtime.settings.sampling import full_sampling
 from palmfolio_selector.domain.spec import (
     canonical_spec,
-    full_sampling,
     is_same_spec,
     sampling_settings,
     source_settings,

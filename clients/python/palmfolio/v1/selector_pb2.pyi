@@ -360,7 +360,7 @@ class PortfolioSpec(_message.Message):
     max_trainings: _builtins.int
     """Trainings at most; 0 means the server's limit."""
     seed: _builtins.int
-    """Seeds every training."""
+    """Seeds every training; >= 0."""
     alpha: _builtins.float
     """Assumed of every training: its policy reaches at least (1 - alpha) times the best trainable
     value at its own weights. In [0, 1). `TrainableBound` holds under this assumption.

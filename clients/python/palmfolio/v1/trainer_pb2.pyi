@@ -110,7 +110,7 @@ class PolicySpec(_message.Message):
     base_model: _builtins.str
     """A `BaseModel.name` of the trainer. Required."""
     seed: _builtins.int
-    """Seeds sampling and initialisation."""
+    """Seeds sampling and initialisation; >= 0."""
     initial_policy: _builtins.str
     """`policies/{id}` whose adapter training starts from; empty means from the base model."""
     @_builtins.property
@@ -170,19 +170,19 @@ class GrpoConfig(_message.Message):
     steps: _builtins.int
     """Optimisation steps, 1 to 100,000."""
     learning_rate: _builtins.float
-    """Learning rate, > 0."""
+    """Learning rate, above 0 and at most 1."""
     lora_rank: _builtins.int
     """LoRA rank on every linear layer, 1 to 256."""
     lora_alpha: _builtins.float
-    """LoRA alpha, > 0."""
+    """LoRA alpha, above 0 and at most 4,096."""
     prompts_per_step: _builtins.int
-    """Distinct prompts in a step, >= 1."""
+    """Distinct prompts in a step, 1 to 4,096."""
     completions_per_prompt: _builtins.int
-    """Completions sampled for each prompt (the group), >= 2."""
+    """Completions sampled for each prompt (the group), 2 to 4,096."""
     max_completion_tokens: _builtins.int
-    """Tokens of a completion at most, >= 1."""
+    """Tokens of a completion at most, 1 to 32,768."""
     temperature: _builtins.float
-    """Sampling temperature, > 0."""
+    """Sampling temperature, above 0 and at most 10."""
     kl_coefficient: _builtins.float
     """Coefficient of the KL term against the base model, >= 0."""
     def __init__(
@@ -556,11 +556,11 @@ class SamplingConfig(_message.Message):
     max_tokens: _builtins.int
     """Tokens of a response at most, 1 to 4,096. Default 64."""
     temperature: _builtins.float
-    """Temperature, >= 0; 0 means greedy. Default 1."""
+    """Temperature, 0 to 10; 0 means greedy. Default 1."""
     top_p: _builtins.float
     """Nucleus, in (0, 1]. Default 1."""
     seed: _builtins.int
-    """Seed. Default 0."""
+    """Seed, >= 0. Default 0."""
     def __init__(
         self,
         *,

@@ -11,9 +11,10 @@ from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.serving.rpc_types import Context
+from palmfolio_runtime.settings.sampling import MAX_SAMPLES_PER_PROMPT
 from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.calls.prompt_sets import text_problem
-from palmfolio_selector.domain.spec import MAX_SAMPLES_PER_PROMPT, source_settings
+from palmfolio_selector.domain.spec import source_settings
 from palmfolio_selector.store import evaluations, imports, listing
 from palmfolio_selector.store.imports import ImportedRow
 

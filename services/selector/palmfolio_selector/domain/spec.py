@@ -1,57 +1,26 @@
 """Specs of portfolios: their checks and their canonical form."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-from google.protobuf.message import Message
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.identity import canonical
 from palmfolio_runtime.limits import SelectorLimits
+from palmfolio_runtime.settings.ranges import Range, Ranges, range_violations
+from palmfolio_runtime.settings.sampling import SAMPLING_RANGES, full_sampling
+from palmfolio_runtime.settings.training import GRPO_RANGES, SEEDS
 from palmfolio_runtime.weights import canonical_weights
 
 Violations = list[tuple[str, str]]
-Check = tuple[Callable[[float], bool], str]
 
 MIN_TRAITS = 2
-MAX_SAMPLES_PER_PROMPT = 1024
-
-
-def _whole(low: int, high: int) -> Check:
-    return lambda x: low <= x <= high, f"{low} to {high}"
-
-
-_POSITIVE: Check = (lambda x: math.isfinite(x) and x > 0, "a number > 0")
-_NOT_NEGATIVE: Check = (lambda x: math.isfinite(x) and x >= 0, "a number >= 0")
-
-_GRPO_CHECKS: dict[str, Check] = {
-    "steps": _whole(1, 100_000),
-    "learning_rate": _POSITIVE,
-    "lora_rank": _whole(1, 256),
-    "lora_alpha": _POSITIVE,
-    "prompts_per_step": _whole(1, 2**31 - 1),
-    "completions_per_prompt": _whole(2, 2**31 - 1),
-    "max_completion_tokens": _whole(1, 2**31 - 1),
-    "temperature": _POSITIVE,
-    "kl_coefficient": _NOT_NEGATIVE,
-}
-_SAMPLING_CHECKS: dict[str, Check] = {
-    "samples_per_prompt": _whole(1, MAX_SAMPLES_PER_PROMPT),
-    "max_tokens": _whole(1, 4096),
-    "temperature": _NOT_NEGATIVE,
-    "top_p": (lambda x: 0 < x <= 1, "a number in (0, 1]"),
-}
-_UNIFORM_CHECKS = {"resolution": _whole(0, 1000)}
-_ADAPTIVE_CHECKS = {"parallel": _whole(0, 64)}
+_UNIFORM_RANGES: Ranges = {"resolution": Range(0, 1000)}
+_ADAPTIVE_RANGES: Ranges = {"parallel": Range(0, 64)}
 # Values of fields that ask for the same portfolio as a spec without the field, by field path; see
 # `palmfolio_runtime.identity`. A field that is added later with such a value belongs here.
 _NEUTRAL: dict[str, Any] = {}
-_SAMPLING_DEFAULTS = trainer_pb2.SamplingConfig(
-    samples_per_prompt=1, max_tokens=64, temperature=1.0, top_p=1.0, seed=0
-)
 
 
 def canonical_spec(
@@ -109,17 +78,9 @@ def _with_defaults(spec: selector_pb2.PortfolioSpec, field: str) -> selector_pb2
     return full
 
 
-def full_sampling(sampling: trainer_pb2.SamplingConfig) -> trainer_pb2.SamplingConfig:
-    """Sampling settings with the defaults filled in."""
-    full = trainer_pb2.SamplingConfig()
-    full.CopyFrom(_SAMPLING_DEFAULTS)
-    full.MergeFrom(sampling)
-    return full
-
-
 def sampling_violations(sampling: trainer_pb2.SamplingConfig, field: str) -> Violations:
     """The settings that are out of range, each with what is allowed."""
-    return _range_violations(sampling, _SAMPLING_CHECKS, field)
+    return range_violations(sampling, SAMPLING_RANGES, field)
 
 
 def _violations(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits, field: str) -> Violations:
@@ -144,7 +105,9 @@ def _violations(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits, field:
     for name in ("max_size", "max_trainings"):
         if getattr(spec, name) < 0:
             violations.append((f"{field}.{name}", f"{getattr(spec, name)} is not a number >= 0"))
-    violations += _range_violations(spec.grpo, _GRPO_CHECKS, f"{field}.grpo")
+    if spec.seed not in SEEDS:
+        violations.append((f"{field}.seed", f"{spec.seed} is not {SEEDS}"))
+    violations += range_violations(spec.grpo, GRPO_RANGES, f"{field}.grpo")
     violations += sampling_violations(spec.sampling, f"{field}.sampling")
     return violations + _strategy_violations(spec, field)
 
@@ -158,19 +121,6 @@ def _trait_violations(traits: Sequence[str], limits: SelectorLimits, field: str)
     return []
 
 
-def _range_violations(
-    message: Message,
-    checks: dict[str, Check],
-    field: str,
-) -> Violations:
-    given = {descriptor.name: value for descriptor, value in message.ListFields()}
-    return [
-        (f"{field}.{name}", f"{given[name]} is not {allowed}")
-        for name, (holds, allowed) in checks.items()
-        if name in given and not holds(given[name])
-    ]
-
-
 def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violations:
     kind = spec.strategy.WhichOneof("kind")
     path = f"{field}.strategy"
@@ -180,9 +130,9 @@ def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violat
         uniform = spec.strategy.uniform
         if not uniform.resolution:
             return _zero_violations(spec, field, "uniform strategy without a resolution", "delta")
-        return _range_violations(uniform, _UNIFORM_CHECKS, f"{path}.uniform")
+        return range_violations(uniform, _UNIFORM_RANGES, f"{path}.uniform")
     if kind == "adaptive":
-        return _range_violations(spec.strategy.adaptive, _ADAPTIVE_CHECKS, f"{path}.adaptive")
+        return range_violations(spec.strategy.adaptive, _ADAPTIVE_RANGES, f"{path}.adaptive")
     return _training_violations(spec.strategy.explicit.trainings, f"{path}.explicit.trainings")
 
 
@@ -194,7 +144,7 @@ def _training_violations(
     violations: Violations = []
     for position, training in enumerate(trainings, start=1):
         path = f"{field}[{position - 1}]"
-        violations += _range_violations(training.grpo, _GRPO_CHECKS, f"{path}.grpo")
+        violations += range_violations(training.grpo, GRPO_RANGES, f"{path}.grpo")
         if not 0 <= training.initial_training < position:
             allowed = f"0 to {position - 1}: an earlier entry, counted from 1, or 0 for none"
             violations.append(

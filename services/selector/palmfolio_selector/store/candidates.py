@@ -12,9 +12,9 @@ from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
+from palmfolio_runtime.settings.sampling import full_sampling
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.spec import (
-    full_sampling,
     sampling_settings,
     sampling_violations,
     source_settings,

@@ -6,8 +6,9 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import selector_pb2
 from palmfolio_runtime import names
+from palmfolio_runtime.settings.sampling import full_sampling
 from palmfolio_selector.domain.measurement import Measurement
-from palmfolio_selector.domain.spec import full_sampling, sampling_settings, source_settings
+from palmfolio_selector.domain.spec import sampling_settings, source_settings
 from palmfolio_selector.store import evaluations, prompt_sets
 from palmfolio_selector.store.tables import PortfolioRow
 

@@ -13,6 +13,7 @@ from palmfolio_runtime import errors, names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.identity import Neutral, identity
 from palmfolio_runtime.limits import TrainerLimits
+from palmfolio_runtime.settings.training import SEEDS
 from palmfolio_runtime.weights import canonical_weights
 from palmfolio_trainer.models.base_models import BaseModel, base_address
 from palmfolio_trainer.models.prompts import check_prompts
@@ -116,8 +117,8 @@ def parse(
     prompts = tuple(message.prompts)
     violations += check_prompts(prompts, limits, "spec.prompts")
     settings = _settings(message, limits, violations)
-    if message.seed < 0:
-        violations.append(("spec.seed", f"{message.seed} is not >= 0"))
+    if message.seed not in SEEDS:
+        violations.append(("spec.seed", f"{message.seed} is not {SEEDS}"))
     initial = _initial_policy(message, base, violations)
     if violations or base is None or settings is None:
         raise errors.invalid_argument(*violations)

@@ -9,27 +9,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from palmfolio_runtime.settings.sampling import SAMPLING_DEFAULTS
 from palmfolio_trainer.models.base_models import BaseModel
 
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """Settings of sampling, checked, defaults filled in.
+    """Settings of sampling, checked, defaults filled in; their ranges are the runtime's.
 
     Attributes:
-        samples_per_prompt: completions of each prompt, >= 1.
+        samples_per_prompt: completions of each prompt.
         max_tokens: length of a completion at most, its end token included.
-        temperature: >= 0; 0 is greedy decoding.
+        temperature: 0 is greedy decoding.
         top_p: only the smallest set of tokens with at least this probability is sampled from;
-            1 is no limit.
-        seed: >= 0.
+            1 means no limit.
+        seed: of the random numbers.
     """
 
-    samples_per_prompt: int = 1
-    max_tokens: int = 64
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int = 0
+    samples_per_prompt: int = SAMPLING_DEFAULTS.samples_per_prompt
+    max_tokens: int = SAMPLING_DEFAULTS.max_tokens
+    temperature: float = SAMPLING_DEFAULTS.temperature
+    top_p: float = SAMPLING_DEFAULTS.top_p
+    seed: int = SAMPLING_DEFAULTS.seed
 
 
 @dataclass(frozen=True)

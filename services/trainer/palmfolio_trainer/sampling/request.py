@@ -3,12 +3,10 @@
 from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import errors, names
 from palmfolio_runtime.limits import TrainerLimits
+from palmfolio_runtime.settings.ranges import range_violations
+from palmfolio_runtime.settings.sampling import SAMPLING_RANGES, full_sampling
 from palmfolio_trainer.models.prompts import check_prompts
 from palmfolio_trainer.sampling.backend import Completion, SamplingSettings
-
-_MAX_SAMPLES = 1024
-_MAX_TOKENS = 4096
-_MAX_TEMPERATURE = 10
 
 _FINISH_REASONS = {
     "stop": trainer_pb2.FINISH_REASON_STOP,
@@ -29,27 +27,11 @@ def parse(request: trainer_pb2.GenerateRequest, limits: TrainerLimits) -> Sampli
         if name in request.policies[:index]:
             violations.append((f"policies[{index}]", f"{name} is asked for twice"))
     violations += check_prompts(request.prompts, limits, "prompts")
-    sent = {field.name: value for field, value in request.sampling.ListFields()}
-    settings = SamplingSettings(**sent)
-    checks = (
-        (
-            "samples_per_prompt",
-            1 <= settings.samples_per_prompt <= _MAX_SAMPLES,
-            f"1 to {_MAX_SAMPLES}",
-        ),
-        ("max_tokens", 1 <= settings.max_tokens <= _MAX_TOKENS, f"1 to {_MAX_TOKENS}"),
-        ("temperature", 0 <= settings.temperature <= _MAX_TEMPERATURE, f"0 to {_MAX_TEMPERATURE}"),
-        ("top_p", 0 < settings.top_p <= 1, "above 0 and at most 1"),
-        ("seed", settings.seed >= 0, ">= 0"),
-    )
-    violations += [
-        (f"sampling.{field}", f"{getattr(settings, field)} is not {allowed}")
-        for field, holds, allowed in checks
-        if not holds
-    ]
+    violations += range_violations(request.sampling, SAMPLING_RANGES, "sampling")
     if violations:
         raise errors.invalid_argument(*violations)
-    return settings
+    full = full_sampling(request.sampling)
+    return SamplingSettings(**{field.name: value for field, value in full.ListFields()})
 
 
 def to_proto(completion: Completion) -> trainer_pb2.Completion:

@@ -2,9 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+from pydantic_core.core_schema import ValidationInfo
 
 from palmfolio_runtime.identity import OUTSIDE
+from palmfolio_runtime.settings.training import GRPO_RANGES
 from palmfolio_trainer.training.methods.contract import MethodSettings
 
 LoraTargets = Literal["all", "attention", "mlp"]
@@ -17,28 +20,39 @@ class GrpoSettings(MethodSettings):
     """
 
     method: Literal["grpo"] = "grpo"
-    steps: int = Field(10, ge=1, le=100_000)
+    steps: int = 10
     """Optimiser steps."""
-    learning_rate: float = Field(5e-4, gt=0, le=1, allow_inf_nan=False)
+    learning_rate: float = 5e-4
     """Of AdamW; falls linearly to 0 over the steps."""
-    lora_rank: int = Field(16, ge=1, le=256)
+    lora_rank: int = 16
     """Rank of the adapter's matrices."""
-    lora_alpha: float = Field(32.0, gt=0, le=4096, allow_inf_nan=False)
+    lora_alpha: float = 32.0
     """The adapter's update is scaled by `lora_alpha / lora_rank`."""
     lora_targets: LoraTargets = "all"
     """Which linear layers of each block carry an adapter."""
-    prompts_per_step: int = Field(4, ge=1, le=4096)
+    prompts_per_step: int = 4
     """Distinct prompts in a step."""
-    completions_per_prompt: int = Field(8, ge=2, le=4096)
+    completions_per_prompt: int = 8
     """Size of a group: advantages are relative to the group's mean reward."""
     completions_per_pass: Annotated[int, OUTSIDE] = Field(8, ge=1, le=4096)
     """Completions in one forward and backward pass: bounds memory and changes no result."""
-    max_completion_tokens: int = Field(32, ge=1, le=32_768)
+    max_completion_tokens: int = 32
     """Length of a completion at most, its end token included."""
-    temperature: float = Field(1.0, gt=0, le=10, allow_inf_nan=False)
+    temperature: float = 1.0
     """Of sampling while training."""
-    kl_coefficient: float = Field(0.0, ge=0, allow_inf_nan=False)
+    kl_coefficient: float = 0.0
     """Weight of the KL divergence from the initial policy; above 0 costs a further pass."""
+
+    @field_validator(*GRPO_RANGES)
+    @classmethod
+    def _in_range(cls, value: float, info: ValidationInfo) -> float:
+        """The ranges are the runtime's, because the selector checks them, too."""
+        allowed = GRPO_RANGES[str(info.field_name)]
+        if value in allowed:
+            return value
+        raise PydanticCustomError(
+            "out_of_range", "{value} is not {allowed}", {"value": value, "allowed": str(allowed)}
+        )
 
     @property
     def total_steps(self) -> int:

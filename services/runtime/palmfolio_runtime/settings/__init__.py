@@ -1,0 +1,1 @@
+"""Settings that several services read: their ranges and their defaults, written once."""

@@ -68,9 +68,9 @@ def cpu_wheels() -> set[str]:
         text=True,
         check=False,
     )
-    places = (os.environ.get("PIP_FIND_LINKS") or asked.stdout).split()
-    for place in places:
-        for wheel in Path(place.removeprefix("file://")).glob(f"torch-{TORCH}+cpu-*.whl"):
+    folders = (os.environ.get("PIP_FIND_LINKS") or asked.stdout).split()
+    for folder in folders:
+        for wheel in Path(folder.removeprefix("file://")).glob(f"torch-{TORCH}+cpu-*.whl"):
             with wheel.open("rb") as file:
                 known.add(hashlib.file_digest(file, "sha256").hexdigest())
     return known

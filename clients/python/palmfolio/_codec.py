@@ -24,7 +24,7 @@ from google.rpc import status_pb2
 
 from palmfolio import errors
 from palmfolio import types as values
-from palmfolio.types.common import KINDS
+from palmfolio.types.kinds import KINDS
 from palmfolio.v1 import scorer_pb2, types_pb2
 
 Value = TypeVar("Value")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, TypeVar
 
 from palmfolio import errors
-from palmfolio._calls import every_service
+from palmfolio._calls import services
 from palmfolio._calls.call import Call, Numbered, OperationKind
 from palmfolio._retry import Deadline, Patience
 from palmfolio._transport import AsyncTransport, SyncTransport
@@ -75,7 +75,7 @@ class _Operation(Generic[Result, Event]):
                 code="DEADLINE_EXCEEDED",
                 resource=self.name,
             )
-        call = every_service.wait_operation(self._kind.service, self.name, seconds)
+        call = services.wait_operation(self._kind.service, self.name, seconds)
         return call, seconds + _WAIT_MARGIN_SECONDS
 
 
@@ -103,9 +103,7 @@ class Operation(_Operation[Result, Event]):
             build.refresh()
             print(build.done, build.error)
         """
-        self._message = self._transport.unary(
-            every_service.get_operation(self._kind.service, self.name)
-        )
+        self._message = self._transport.unary(services.get_operation(self._kind.service, self.name))
 
     def wait(self, timeout: float | None = None) -> None:
         """Returns when the operation has ended, well or badly. Outlives restarts of the service.
@@ -177,7 +175,7 @@ class Operation(_Operation[Result, Event]):
         Example:
             client.trainer.operation("operations/81d2").cancel()
         """
-        self._transport.unary(every_service.cancel_operation(self._kind.service, self.name))
+        self._transport.unary(services.cancel_operation(self._kind.service, self.name))
 
 
 class AsyncOperation(_Operation[Result, Event]):
@@ -202,7 +200,7 @@ class AsyncOperation(_Operation[Result, Event]):
     async def refresh(self) -> None:
         """As `Operation.refresh`."""
         self._message = await self._transport.unary(
-            every_service.get_operation(self._kind.service, self.name)
+            services.get_operation(self._kind.service, self.name)
         )
 
     async def wait(self, timeout: float | None = None) -> None:
@@ -243,4 +241,4 @@ class AsyncOperation(_Operation[Result, Event]):
 
     async def cancel(self) -> None:
         """As `Operation.cancel`."""
-        await self._transport.unary(every_service.cancel_operation(self._kind.service, self.name))
+        await self._transport.unary(services.cancel_operation(self._kind.service, self.name))

@@ -129,7 +129,7 @@ class InvalidArgument(ServiceError, ValueError):
 
 
 class NotFound(ServiceError, LookupError):
-    """There is no resource of that name."""
+    """No resource has this name."""
 
 
 class AlreadyExists(ServiceError, FileExistsError):

@@ -227,16 +227,16 @@ def test_the_gap_against_everything_trainable_comes_with_its_assumption() -> Non
     bound = palmfolio.TrainableBound(0.625, {"warmth": 1.0}, 0.02, 3)
     page = _Page(render(_report(3, trainable=bound))).text
     assert "at most 0.6250 (ε = 0), if each of three trainings reached 0.98 of the best" in page
-    assert "that is no proof" in page
+    assert "that is not a proof" in page
     refuted = dataclasses.replace(bound, refutations=(refutation,))
     page = _Page(render(_report(3, trainable=refuted))).text
-    assert "Outdone: cccc" in page and "the assumption fails" in page
+    assert "Refuted: cccc" in page and "the assumption fails" in page
     shown = io.StringIO()
     console = Console(file=shown, width=120)
     console.print(tables.certificate(_report(3, trainable=refuted)))
-    said = " ".join(shown.getvalue().split())
-    assert "≤ 0.6250 if each of three trainings reached 0.98 of the best" in said
-    assert "1 of them refuted" in said
+    table = " ".join(shown.getvalue().split())
+    assert "≤ 0.6250 if each of three trainings reached 0.98 of the best" in table
+    assert "1 of them refuted" in table
     content = summary(_report(3, trainable=refuted))["trainable"]
     assert (content["gap"], content["alpha"], content["refuted"]) == (0.625, 0.02, ["cccc"])
     assert "everything trainable" not in _Page(render(_report(3))).text

@@ -56,14 +56,14 @@ def test_the_curve_is_shown_only_when_it_is_given() -> None:
 
 def test_gaps_bounds_target_and_portfolio_share_one_scale() -> None:
     drawn = tradeoff.chart(_report(*CURVE))
-    one, three = _heights(drawn, "size proven")
-    (two,) = _heights(drawn, "size")
-    assert abs(two - (one + three) / 2) < 0.11
-    assert _heights(drawn, "chosen") == [two]
+    first, third = _heights(drawn, "size proven")
+    (second,) = _heights(drawn, "size")
+    assert abs(second - (first + third) / 2) < 0.11
+    assert _heights(drawn, "chosen") == [second]
     (bound,) = re.findall(r'class="whisker" d="M[0-9.]+,[0-9.]+V([0-9.]+)', drawn)
-    assert abs(float(bound) - (two + three) / 2) < 0.11
+    assert abs(float(bound) - (second + third) / 2) < 0.11
     (target,) = re.findall(r'class="target" d="M[0-9.]+,([0-9.]+)', drawn)
-    assert abs(float(target) - (three + (one - three) / 8)) < 0.11
+    assert abs(float(target) - (third + (first - third) / 8)) < 0.11
     assert "no less than 0.1000 is possible" in drawn
 
 

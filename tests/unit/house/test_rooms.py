@@ -22,6 +22,7 @@ from tests.support.rooms import (
 
 LINES_PER_FILE = 400
 MODULES_PER_FOLDER = 12
+VAGUE_NAMES = {"base", "common", "helpers", "misc", "shared", "util", "utils"}
 ARROWS_BETWEEN_DISTRIBUTIONS = 8
 ARROWS_BETWEEN_ROOMS = {"palmfolio_scorer": 28, "palmfolio_selector": 25, "palmfolio_trainer": 30}
 # The pure library takes numbers and returns numbers: no other dependency.
@@ -93,3 +94,9 @@ def test_no_folder_is_crowded() -> None:
     modules = Counter(str(file.parent) for file in files if file.name != "__init__.py")
     crowded = {folder: count for folder, count in modules.items() if count > MODULES_PER_FOLDER}
     assert crowded == {}
+
+
+def test_modules_are_named_for_what_they_hold() -> None:
+    """A name such as `utils` says nothing, so anything could be put there."""
+    vague = {path for path in python_files() if Path(path).stem in VAGUE_NAMES}
+    assert vague == set()

@@ -10,7 +10,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 import palmfolio
-from palmfolio._calls import every_service, selector
+from palmfolio._calls import selector, services
 from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
 from tests.support.sdk_peer import Peer, abort
 
@@ -226,9 +226,9 @@ async def test_the_async_client_does_the_same(peer: Peer, endpoints: dict[str, s
 
 
 def test_a_call_has_one_request_id() -> None:
-    call = every_service.server_info("scorer")
+    call = services.server_info("scorer")
     first, again = call.request_id, call.request_id
     assert first and first == again
-    assert call.request_id != every_service.server_info("scorer").request_id
+    assert call.request_id != services.server_info("scorer").request_id
     created = selector.create_prompt_set(["p"], "", None)
     assert created.request_id == created.request.request_id

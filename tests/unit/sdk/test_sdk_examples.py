@@ -17,11 +17,11 @@ import palmfolio.testing
 from palmfolio import _client, errors
 from palmfolio.types import (
     certificates,
-    common,
     evaluations,
     portfolios,
     scorer,
     selections,
+    services,
     strategies,
     trainer,
 )
@@ -35,11 +35,11 @@ SERVICES: dict[str, type] = {
 }
 TYPE_MODULES = [
     certificates,
-    common,
     evaluations,
     portfolios,
     scorer,
     selections,
+    services,
     strategies,
     trainer,
 ]
@@ -102,9 +102,9 @@ CALLED = _called_by_users()
 
 def _example(target: Any) -> str:
     """The code under `Example:` in a docstring."""
-    found = re.search(r"^Example:\n((?:    .*\n?|\n)+)", inspect.getdoc(target) or "", re.MULTILINE)
-    assert found is not None, "no example"
-    return textwrap.dedent(found[1])
+    match = re.search(r"^Example:\n((?:    .*\n?|\n)+)", inspect.getdoc(target) or "", re.MULTILINE)
+    assert match is not None, "no example"
+    return textwrap.dedent(match[1])
 
 
 @pytest.mark.parametrize("name", CALLED)
@@ -171,8 +171,8 @@ def _resolve(name: str) -> Any:
         if name.startswith(f"{prefix}."):
             return getattr(cls, name.removeprefix(f"{prefix}."))
     if name.startswith("palmfolio."):
-        found: Any = palmfolio
+        named: Any = palmfolio
         for part in name.split(".")[1:]:
-            found = getattr(found, part)
-        return found
+            named = getattr(named, part)
+        return named
     return None

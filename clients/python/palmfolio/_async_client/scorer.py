@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterab
 
 from palmfolio import types
 from palmfolio._async_client.service import AsyncService
-from palmfolio._calls import every_service
 from palmfolio._calls import scorer as calls
+from palmfolio._calls import services
 from palmfolio._retry import Deadline
 from palmfolio._scoring import tasks
 from palmfolio._scoring.session import DEFAULT_WINDOW, Session
@@ -19,7 +19,7 @@ class AsyncScorer(AsyncService):
 
     async def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
         """As `Scorer.server_info`."""
-        return await self._transport.unary(every_service.server_info("scorer"), timeout)
+        return await self._transport.unary(services.server_info("scorer"), timeout)
 
     def list_traits(self) -> AsyncIterator[types.Trait]:
         """As `Scorer.list_traits`."""

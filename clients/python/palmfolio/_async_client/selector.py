@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from palmfolio import types
 from palmfolio._async_client.service import AsyncService
-from palmfolio._calls import every_service
 from palmfolio._calls import selector as calls
+from palmfolio._calls import services
 from palmfolio._operations import AsyncOperation
 
 AsyncBuild = AsyncOperation[types.Portfolio, types.BuildEvent]
@@ -19,7 +19,7 @@ class AsyncSelector(AsyncService):
 
     async def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
         """As `Selector.server_info`."""
-        return await self._transport.unary(every_service.server_info("selector"), timeout)
+        return await self._transport.unary(services.server_info("selector"), timeout)
 
     async def create_prompt_set(
         self,
@@ -146,14 +146,10 @@ class AsyncSelector(AsyncService):
 
     async def operation(self, name: str, *, timeout: float | None = None) -> AsyncBuild:
         """As `Selector.operation`."""
-        message = await self._transport.unary(
-            every_service.get_operation("selector", name), timeout
-        )
+        message = await self._transport.unary(services.get_operation("selector", name), timeout)
         return AsyncOperation(self._transport, calls.BUILD, message)
 
     async def list_operations(self) -> AsyncIterator[AsyncBuild]:
         """As `Selector.list_operations`."""
-        async for message in self._pages(
-            lambda token: every_service.list_operations("selector", token)
-        ):
+        async for message in self._pages(lambda token: services.list_operations("selector", token)):
             yield AsyncOperation(self._transport, calls.BUILD, message)

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from palmfolio import types
 from palmfolio._async_client.service import AsyncService
-from palmfolio._calls import every_service
+from palmfolio._calls import services
 from palmfolio._calls import trainer as calls
 from palmfolio._operations import AsyncOperation
 
@@ -19,7 +19,7 @@ class AsyncTrainer(AsyncService):
 
     async def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
         """As `Trainer.server_info`."""
-        return await self._transport.unary(every_service.server_info("trainer"), timeout)
+        return await self._transport.unary(services.server_info("trainer"), timeout)
 
     async def train_policy(
         self,
@@ -72,12 +72,10 @@ class AsyncTrainer(AsyncService):
 
     async def operation(self, name: str, *, timeout: float | None = None) -> AsyncTraining:
         """As `Trainer.operation`."""
-        message = await self._transport.unary(every_service.get_operation("trainer", name), timeout)
+        message = await self._transport.unary(services.get_operation("trainer", name), timeout)
         return AsyncOperation(self._transport, calls.TRAINING, message)
 
     async def list_operations(self) -> AsyncIterator[AsyncTraining]:
         """As `Trainer.list_operations`."""
-        async for message in self._pages(
-            lambda token: every_service.list_operations("trainer", token)
-        ):
+        async for message in self._pages(lambda token: services.list_operations("trainer", token)):
             yield AsyncOperation(self._transport, calls.TRAINING, message)

@@ -3,8 +3,8 @@
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
 from palmfolio import types
-from palmfolio._calls import every_service
 from palmfolio._calls import scorer as calls
+from palmfolio._calls import services
 from palmfolio._client.service import Service
 from palmfolio._retry import Deadline
 from palmfolio._scoring import threads
@@ -22,7 +22,7 @@ class Scorer(Service):
             print(info.version, info.limits)
             print(info.readiness.ready or info.readiness.reasons)
         """
-        return self._transport.unary(every_service.server_info("scorer"), timeout)
+        return self._transport.unary(services.server_info("scorer"), timeout)
 
     def list_traits(self) -> Iterator[types.Trait]:
         """The traits that the server scores.

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from palmfolio import types
-from palmfolio._calls import every_service
 from palmfolio._calls import selector as calls
+from palmfolio._calls import services
 from palmfolio._client.service import Service
 from palmfolio._operations import Operation
 
@@ -22,7 +22,7 @@ class Selector(Service):
             info = client.selector.server_info()
             print(info.version, info.limits)
         """
-        return self._transport.unary(every_service.server_info("selector"), timeout)
+        return self._transport.unary(services.server_info("selector"), timeout)
 
     def create_prompt_set(
         self,
@@ -77,7 +77,7 @@ class Selector(Service):
         """One portfolio, by name or id.
 
         Raises:
-            NotFound: there is none of that name.
+            NotFound: no portfolio has this name.
 
         Example:
             portfolio = client.selector.get_portfolio("quickstart")
@@ -302,7 +302,7 @@ class Selector(Service):
         Example:
             portfolio = client.selector.operation("operations/81d2").result(timeout=3600)
         """
-        message = self._transport.unary(every_service.get_operation("selector", name), timeout)
+        message = self._transport.unary(services.get_operation("selector", name), timeout)
         return Operation(self._transport, calls.BUILD, message)
 
     def list_operations(self) -> Iterator[Build]:
@@ -311,5 +311,5 @@ class Selector(Service):
         Example:
             running = [item for item in client.selector.list_operations() if not item.done]
         """
-        for message in self._pages(lambda token: every_service.list_operations("selector", token)):
+        for message in self._pages(lambda token: services.list_operations("selector", token)):
             yield Operation(self._transport, calls.BUILD, message)

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Sequence
 
 from palmfolio import types
-from palmfolio._calls import every_service
+from palmfolio._calls import services
 from palmfolio._calls import trainer as calls
 from palmfolio._client.service import Service
 from palmfolio._operations import Operation
@@ -23,7 +23,7 @@ class Trainer(Service):
             print(info.version, info.limits)
             print([model.name for model in info.base_models])
         """
-        return self._transport.unary(every_service.server_info("trainer"), timeout)
+        return self._transport.unary(services.server_info("trainer"), timeout)
 
     def train_policy(
         self,
@@ -53,7 +53,7 @@ class Trainer(Service):
         """One policy, by name or id.
 
         Raises:
-            NotFound: there is none of that name.
+            NotFound: no policy has this name.
 
         Example:
             policy = client.trainer.get_policy("policies/5f3a9c")
@@ -125,7 +125,7 @@ class Trainer(Service):
         Example:
             policy = client.trainer.operation("operations/81d2").result(timeout=600)
         """
-        message = self._transport.unary(every_service.get_operation("trainer", name), timeout)
+        message = self._transport.unary(services.get_operation("trainer", name), timeout)
         return Operation(self._transport, calls.TRAINING, message)
 
     def list_operations(self) -> Iterator[Training]:
@@ -134,5 +134,5 @@ class Trainer(Service):
         Example:
             running = [item for item in client.trainer.list_operations() if not item.done]
         """
-        for message in self._pages(lambda token: every_service.list_operations("trainer", token)):
+        for message in self._pages(lambda token: services.list_operations("trainer", token)):
             yield Operation(self._transport, calls.TRAINING, message)

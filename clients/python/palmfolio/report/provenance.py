@@ -65,7 +65,7 @@ def _trainable(report: Report) -> list[tuple[str, str]]:
     at_most = f"at most {text.number(bound.gap, 4)} (ε = {epsilon:g}), {trainable.grounds(bound)}"
     refuted = [
         (
-            f"Outdone: {short(refutation.policy)}",
+            f"Refuted: {short(refutation.policy)}",
             f"by {short(refutation.better_policy)}, by {text.percent(refutation.shortfall)}",
         )
         for refutation in bound.refutations

@@ -298,7 +298,7 @@ def _answer(report: Report, user: User, answer: Answer) -> str:
     return (
         f'<div class=answer style="--tag:{_tag_colour(report, user)}">'
         f"<p class=who>{_tag(report, user)} {text.escape(user.label)}</p>"
-        f"<p class=said>{text.escape(answer.text.strip()) or '<em>an empty answer</em>'}</p>"
+        f"<p class=response>{text.escape(answer.text.strip()) or '<em>an empty answer</em>'}</p>"
         f"<p class=rewards>{rewards}</p></div>"
     )
 

@@ -20,9 +20,9 @@ def explanation(bound: TrainableBound) -> str:
     )
     refuted = len(bound.refutations)
     if not refuted:
-        return explained + "No training is outdone at its own weights by another; that is no proof."
+        return explained + "At no training's weights is another policy better; that is not a proof."
     those = text.counted(refuted, "training is", "trainings are")
     return (
-        f"{explained}{those[0].upper()}{those[1:]} outdone at its own weights by another "
-        "policy, so the assumption fails there."
+        f"{explained}{those[0].upper()}{those[1:]} worse at its own weights than "
+        "another policy, so the assumption fails there."
     )

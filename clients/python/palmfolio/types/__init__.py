@@ -15,16 +15,6 @@ from palmfolio.types.certificates import (
     Refutation,
     TrainableBound,
 )
-from palmfolio.types.common import (
-    BaseModel,
-    DeviceMemory,
-    Failure,
-    LoadedModel,
-    PromptSet,
-    Readiness,
-    ServerInfo,
-    Weights,
-)
 from palmfolio.types.evaluations import Evaluation, EvaluationImport, ImportedEvaluation
 from palmfolio.types.portfolios import (
     BuildEvent,
@@ -54,6 +44,15 @@ from palmfolio.types.selections import (
     StoredEvaluations,
     TradeoffPoint,
 )
+from palmfolio.types.services import (
+    BaseModel,
+    DeviceMemory,
+    Failure,
+    LoadedModel,
+    PromptSet,
+    Readiness,
+    ServerInfo,
+)
 from palmfolio.types.strategies import (
     AdaptiveStrategy,
     ExplicitStrategy,
@@ -73,6 +72,7 @@ from palmfolio.types.trainer import (
     TrainingEvent,
     TrainingProgress,
 )
+from palmfolio.types.weights import Weights
 
 __all__ = [
     "AdaptiveStrategy",

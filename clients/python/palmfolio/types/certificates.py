@@ -6,7 +6,7 @@ w, L(w) that of the best member. docs/algorithms.md, section 3, has the computat
 
 from dataclasses import dataclass, field
 
-from palmfolio.types.common import Weights
+from palmfolio.types.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)

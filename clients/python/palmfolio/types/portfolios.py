@@ -13,9 +13,11 @@ from palmfolio.types.certificates import (
     PlannedGuarantee,
     TrainableBound,
 )
-from palmfolio.types.common import KINDS, Failure, Weights
+from palmfolio.types.kinds import KINDS
+from palmfolio.types.services import Failure
 from palmfolio.types.strategies import STRATEGIES, AdaptiveStrategy, Strategy
 from palmfolio.types.trainer import GrpoConfig, SamplingConfig
+from palmfolio.types.weights import Weights
 
 
 class PortfolioState(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from palmfolio.types.common import Failure
+from palmfolio.types.services import Failure
 
 
 class CalibrationMethod(StrEnum):

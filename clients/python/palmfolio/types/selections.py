@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from palmfolio.types.certificates import Baselines, Certificate, ConfidenceBound
-from palmfolio.types.common import Weights
 from palmfolio.types.portfolios import Portfolio
 from palmfolio.types.trainer import SamplingConfig
+from palmfolio.types.weights import Weights
 
 
 class SelectionMethod(StrEnum):

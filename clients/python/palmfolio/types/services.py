@@ -1,15 +1,8 @@
-"""Values that calls of more than one service carry."""
+"""What every service tells about itself, why calls fail, and the prompts that they share."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-
-Weights = Mapping[str, float]
-"""Weight >= 0 by trait name, in any scale: servers normalise them to sum to 1."""
-
-KINDS = "kinds"
-"""Key in a field's metadata: the field holds a value of one of several classes, which the metadata
-maps from the names that the protocol uses for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from palmfolio.types.common import Weights
 from palmfolio.types.trainer import GrpoConfig
+from palmfolio.types.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)

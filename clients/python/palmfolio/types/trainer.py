@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from palmfolio.types.common import KINDS, Failure, Weights
+from palmfolio.types.kinds import KINDS
+from palmfolio.types.services import Failure
+from palmfolio.types.weights import Weights
 
 
 class PolicyState(StrEnum):

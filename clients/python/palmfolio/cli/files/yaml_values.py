@@ -11,7 +11,7 @@ import yaml
 
 from palmfolio.cli.files.text import read_text
 from palmfolio.errors import ConfigurationError
-from palmfolio.types.common import KINDS
+from palmfolio.types.kinds import KINDS
 
 
 def read_yaml(path: Path) -> Any:

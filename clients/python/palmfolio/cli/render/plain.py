@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from palmfolio.types.common import KINDS
+from palmfolio.types.kinds import KINDS
 
 
 def to_plain(value: Any) -> Any:

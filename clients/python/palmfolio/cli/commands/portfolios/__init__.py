@@ -2,7 +2,7 @@
 
 import typer
 
-from palmfolio.cli.commands.portfolios import builds, questions, stored, written
+from palmfolio.cli.commands.portfolios import builds, files, guarantees, stored
 from palmfolio.cli.grammar import Noun
 
 app = typer.Typer(
@@ -12,9 +12,9 @@ app.command("list")(stored.list_portfolios)
 app.command("show")(stored.show)
 app.command("build")(builds.build)
 app.command("plan")(builds.plan)
-app.command("select")(questions.select)
-app.command("certify")(questions.certify)
-app.command("tradeoff")(questions.tradeoff)
-app.command("report")(written.report)
-app.command("export")(written.export)
+app.command("select")(guarantees.select)
+app.command("certify")(guarantees.certify)
+app.command("tradeoff")(guarantees.tradeoff)
+app.command("report")(files.report)
+app.command("export")(files.export)
 app.command("delete")(stored.delete)

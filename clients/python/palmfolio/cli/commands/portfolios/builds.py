@@ -62,7 +62,7 @@ def plan(
 ) -> None:
     """Show what a build would train and could guarantee; nothing is trained."""
     from palmfolio.cli.files.portfolio_spec import load_portfolio
-    from palmfolio.cli.render import plans
+    from palmfolio.cli.render import answers
 
     wanted = load_portfolio(spec)
     with options.client(endpoints) as client:
@@ -71,4 +71,4 @@ def plan(
         found = client.selector.plan_portfolio(
             wanted.with_prompt_sets(training.name, evaluation.name)
         )
-    options.show(as_json, found, plans.plan)
+    options.show(as_json, found, answers.plan)

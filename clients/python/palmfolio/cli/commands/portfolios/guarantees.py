@@ -157,11 +157,11 @@ def certify(
     as_json: options.Json = False,
 ) -> None:
     """Certify a portfolio against its candidates at any epsilon and delta."""
-    from palmfolio.cli.render import plans
+    from palmfolio.cli.render import answers
 
     with options.client(endpoints) as client:
         found = client.selector.certify_portfolio(name, epsilon=epsilon, delta=delta)
-    options.show(as_json, found, plans.certification)
+    options.show(as_json, found, answers.certification)
 
 
 def tradeoff(
@@ -174,8 +174,8 @@ def tradeoff(
     as_json: options.Json = False,
 ) -> None:
     """Show the smallest gap of every size: what another member would buy."""
-    from palmfolio.cli.render import plans
+    from palmfolio.cli.render import answers
 
     with options.client(endpoints) as client:
         found = client.selector.tradeoff_curve(name, max_size=max_size)
-    options.show(as_json, found, plans.tradeoff)
+    options.show(as_json, found, answers.tradeoff)

@@ -1,6 +1,6 @@
 """Specs of portfolios: their canonical form, and the fields that refusals name."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from google.rpc import error_details_pb2
@@ -11,6 +11,7 @@ from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_selector.domain.spec import canonical_spec
 from palmfolio_selector.domain.strategies import check_budget, first_trainings
+from palmfolio_selector.domain.strategy_kind import StrategyKind, strategy_kind
 
 LIMITS = SelectorLimits()
 SET = "promptSets/" + "0" * 32
@@ -40,10 +41,10 @@ def violated(spec: selector_pb2.PortfolioSpec) -> set[str]:
 
 
 def test_equal_preferences_give_equal_specs() -> None:
-    one = canonical_spec(make_spec({"brevity": 2.0, "warmth": 6.0}), LIMITS)
+    canonical = canonical_spec(make_spec({"brevity": 2.0, "warmth": 6.0}), LIMITS)
     other = canonical_spec(make_spec({"brevity": 0.25, "warmth": 0.75}), LIMITS)
-    assert one == other
-    assert dict(one.strategy.explicit.trainings[0].weights.values) == {
+    assert canonical == other
+    assert dict(canonical.strategy.explicit.trainings[0].weights.values) == {
         "brevity": 0.25,
         "warmth": 0.75,
     }
@@ -153,3 +154,13 @@ def test_settings_of_a_training_take_precedence_over_those_of_the_spec() -> None
     first, second = first_trainings(canonical_spec(spec, LIMITS), 1000)
     assert (first.grpo.steps, first.grpo.lora_rank) == (8, 16)
     assert (second.grpo.steps, second.grpo.lora_rank) == (2, 16)
+
+
+def test_every_kind_of_strategy_of_the_protocol_is_known() -> None:
+    kinds = selector_pb2.Strategy.DESCRIPTOR.oneofs_by_name["kind"].fields
+    assert set(get_args(StrategyKind)) == {kind.name for kind in kinds}
+
+
+def test_a_spec_without_a_strategy_has_no_kind() -> None:
+    with pytest.raises(ValueError, match="no strategy"):
+        strategy_kind(selector_pb2.PortfolioSpec())

@@ -1,5 +1,7 @@
 """The state of a build, read from the database for its plan and its actions."""
 
+from typing import assert_never
+
 import numpy as np
 from sqlalchemy.orm import Session
 
@@ -8,6 +10,7 @@ from palmfolio_palm import selection
 from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.builds.plan import Facts, Measured, Training
 from palmfolio_selector.domain.measurement import Measurement
+from palmfolio_selector.domain.strategy_kind import strategy_kind
 from palmfolio_selector.domain.values import Values
 from palmfolio_selector.store import evaluations, measurement, portfolios
 from palmfolio_selector.store import values as stored_values
@@ -45,7 +48,12 @@ def read(session: Session, portfolio: str) -> Facts:
 
 def _may_add_trainings(spec: selector_pb2.PortfolioSpec) -> bool:
     """Whether the strategy may want more than its first trainings."""
-    return spec.strategy.WhichOneof("kind") != "explicit"
+    kind = strategy_kind(spec)
+    if kind == "explicit":
+        return False
+    if kind == "grid" or kind == "uniform" or kind == "adaptive":
+        return True
+    assert_never(kind)
 
 
 def measurement_of(session: Session, portfolio: str) -> Measurement:

@@ -1,7 +1,7 @@
 """Specs of portfolios: their checks and their canonical form."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
@@ -12,6 +12,7 @@ from palmfolio_runtime.settings.ranges import Range, Ranges, range_violations
 from palmfolio_runtime.settings.sampling import SAMPLING_RANGES, full_sampling
 from palmfolio_runtime.settings.training import GRPO_RANGES, SEEDS
 from palmfolio_runtime.weights import canonical_weights
+from palmfolio_selector.domain.strategy_kind import strategy_kind
 
 Violations = list[tuple[str, str]]
 
@@ -68,7 +69,7 @@ def _with_defaults(spec: selector_pb2.PortfolioSpec, field: str) -> selector_pb2
     full = selector_pb2.PortfolioSpec()
     full.CopyFrom(spec)
     full.sampling.CopyFrom(full_sampling(spec.sampling))
-    if full.strategy.WhichOneof("kind") == "explicit":
+    if strategy_kind(full) == "explicit":
         for position, training in enumerate(full.strategy.explicit.trainings):
             path = f"{field}.strategy.explicit.trainings[{position}].weights"
             given = canonical_weights(training.weights.values, full.traits, path)
@@ -122,7 +123,7 @@ def _trait_violations(traits: Sequence[str], limits: SelectorLimits, field: str)
 
 
 def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violations:
-    kind = spec.strategy.WhichOneof("kind")
+    kind = strategy_kind(spec)
     path = f"{field}.strategy"
     if kind == "grid":
         return _zero_violations(spec, field, "grid strategy", "epsilon", "delta")
@@ -133,7 +134,9 @@ def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violat
         return range_violations(uniform, _UNIFORM_RANGES, f"{path}.uniform")
     if kind == "adaptive":
         return range_violations(spec.strategy.adaptive, _ADAPTIVE_RANGES, f"{path}.adaptive")
-    return _training_violations(spec.strategy.explicit.trainings, f"{path}.explicit.trainings")
+    if kind == "explicit":
+        return _training_violations(spec.strategy.explicit.trainings, f"{path}.explicit.trainings")
+    assert_never(kind)
 
 
 def _training_violations(
@@ -154,11 +157,11 @@ def _training_violations(
 
 
 def _zero_violations(
-    spec: selector_pb2.PortfolioSpec, field: str, strategy: str, *names: str
+    spec: selector_pb2.PortfolioSpec, field: str, strategy: str, *fields: str
 ) -> Violations:
     return [
         (f"{field}.{name}", f"must be > 0 for the {strategy}")
-        for name in names
+        for name in fields
         if getattr(spec, name) == 0
     ]
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, assert_never
 
 from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
 from palmfolio_palm import (
@@ -15,6 +16,7 @@ from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.weights import canonical_weights
+from palmfolio_selector.domain.strategy_kind import strategy_kind
 
 # Probability with which the error from finitely many prompts may exceed its bound.
 _RISK = 0.05
@@ -36,14 +38,16 @@ def max_trainings(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> i
 def count(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
     """Trainings that a checked spec's strategy wants; of `adaptive`, at most."""
     d = len(spec.traits)
-    kind = spec.strategy.WhichOneof("kind")
+    kind = strategy_kind(spec)
     if kind == "explicit":
         return len(spec.strategy.explicit.trainings)
     if kind == "grid":
         return grid_size(d, spec.epsilon, spec.delta)
     if kind == "uniform":
         return math.comb(resolution(spec) + d - 1, d - 1)
-    return max_trainings(spec, limits)
+    if kind == "adaptive":
+        return max_trainings(spec, limits)
+    assert_never(kind)
 
 
 def check_budget(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> None:
@@ -55,7 +59,7 @@ def check_budget(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> No
     """
     wanted, most = count(spec, limits), max_trainings(spec, limits)
     if wanted > most:
-        kind = spec.strategy.WhichOneof("kind")
+        kind = strategy_kind(spec)
         raise failed_precondition(
             errors_pb2.ERROR_REASON_TOO_MANY_TRAININGS,
             f"the {kind} strategy wants {wanted} trainings and {most} are allowed: raise "
@@ -77,7 +81,7 @@ def first_trainings(
 
     Each with its full settings.
     """
-    kind = spec.strategy.WhichOneof("kind")
+    kind = strategy_kind(spec)
     if kind == "explicit":
         wanted = list(spec.strategy.explicit.trainings)
     else:
@@ -86,13 +90,17 @@ def first_trainings(
     return [with_settings(spec, training) for training in wanted[:most]]
 
 
-def _first_weights(spec: selector_pb2.PortfolioSpec, kind: str | None) -> FloatArray:
+def _first_weights(
+    spec: selector_pb2.PortfolioSpec, kind: Literal["grid", "uniform", "adaptive"]
+) -> FloatArray:
     d = len(spec.traits)
     if kind == "grid":
         return grid_weights(d, spec.epsilon, spec.delta)
     if kind == "uniform":
         return uniform_lattice(d, resolution(spec))
-    return starting_weights(d, spec.delta)
+    if kind == "adaptive":
+        return starting_weights(d, spec.delta)
+    assert_never(kind)
 
 
 def training_at(spec: selector_pb2.PortfolioSpec, row: FloatArray) -> selector_pb2.ExplicitTraining:
@@ -116,14 +124,16 @@ def with_settings(
 def guarantee(spec: selector_pb2.PortfolioSpec) -> Guarantee | None:
     """The guarantee of the trained policies together; None for strategies without one."""
     d = len(spec.traits)
-    kind = spec.strategy.WhichOneof("kind")
+    kind = strategy_kind(spec)
     if kind == "grid":
         return Guarantee(spec.epsilon, spec.delta)
     if kind == "uniform":
         # Half the largest distance between neighbours, in the 1-norm (palm.lattice_resolution).
         radius = 2.0 * (d // 2) * ((d + 1) // 2) / d
         return Guarantee(0.0, min(1.0, radius / resolution(spec)))
-    return None
+    if kind == "adaptive" or kind == "explicit":
+        return None
+    assert_never(kind)
 
 
 def planned(spec: selector_pb2.PortfolioSpec, prompts: int) -> selector_pb2.PlannedGuarantee | None:
@@ -140,7 +150,7 @@ def planned(spec: selector_pb2.PortfolioSpec, prompts: int) -> selector_pb2.Plan
     kept = (1.0 - trained.epsilon) * (1.0 - spec.epsilon) * (1.0 - spec.alpha)
     candidates = (
         math.comb(resolution(spec) + d - 1, d - 1)
-        if (spec.strategy.WhichOneof("kind") == "uniform")
+        if strategy_kind(spec) == "uniform"
         else grid_size(d, spec.epsilon, spec.delta)
     )
     # Hoeffding's bound on the means over the prompts, for every candidate and trait at once.

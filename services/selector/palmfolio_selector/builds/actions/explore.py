@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import BuildContext
 from palmfolio_selector.builds.events import EventDraft
 from palmfolio_selector.domain import strategies
+from palmfolio_selector.domain.strategy_kind import strategy_kind
 from palmfolio_selector.domain.values import Values
 from palmfolio_selector.store import portfolios
 from palmfolio_selector.store.tables import TrainingRow, TrainingState
@@ -127,9 +129,19 @@ def _next(context: BuildContext, results: TrainingResults) -> tuple[list[Trainin
     again = _repetitions(context, results)[: max(0, left)]
     if again:
         return again, f"{len(again)} trainings missed their aim and are repeated"
-    if spec.strategy.WhichOneof("kind") != "adaptive":
+    kind = strategy_kind(spec)
+    if kind == "adaptive":
+        return _adaptive_next(context, results, left)
+    if kind == "grid" or kind == "uniform" or kind == "explicit":
         return [], "every training is evaluated"
-    trained = results.trained
+    assert_never(kind)
+
+
+def _adaptive_next(
+    context: BuildContext, results: TrainingResults, left: int
+) -> tuple[list[TrainingRow], str]:
+    """The next trainings of the adaptive strategy, at most `left`, and the reason."""
+    spec, trained = context.spec, results.trained
     try:
         gap = exploration.trainable_gap(trained, trained.V, spec.epsilon)
     except CornersUnavailable:

@@ -1,10 +1,11 @@
 """Specs of portfolios: their checks and their canonical form."""
 
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, TypeAlias, assert_never
 
 from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
+from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.identity import canonical
 from palmfolio_runtime.limits import SelectorLimits
@@ -15,6 +16,8 @@ from palmfolio_runtime.weights import canonical_weights
 from palmfolio_selector.domain.strategy_kind import strategy_kind
 
 Violations = list[tuple[str, str]]
+Settings: TypeAlias = dict[str, float | str]
+"""Settings of sampling by name, or the source of imported evaluations."""
 
 MIN_TRAITS = 2
 _UNIFORM_RANGES: Ranges = {"resolution": Range(0, 1000)}
@@ -22,6 +25,9 @@ _ADAPTIVE_RANGES: Ranges = {"parallel": Range(0, 64)}
 # Values of fields that ask for the same portfolio as a spec without the field, by field path; see
 # `palmfolio_runtime.identity`. A field that is added later with such a value belongs here.
 _NEUTRAL: dict[str, Any] = {}
+# The same for the settings of sampling: without its neutral value here, a new setting would change
+# every digest, and no stored response would be found any more.
+_NEUTRAL_SETTINGS: dict[str, Any] = {}
 
 
 def canonical_spec(
@@ -166,21 +172,27 @@ def _zero_violations(
     ]
 
 
-def sampling_settings(sampling: trainer_pb2.SamplingConfig) -> dict[str, float | str]:
-    """Everything besides the policy and the prompt that determines a response.
+def sampling_settings(sampling: trainer_pb2.SamplingConfig) -> Settings:
+    """What a response depends on in addition to the policy and the prompt.
 
-    Stored responses are found by the digest of these settings. A setting that is added later must
-    be left out here while it has its neutral value, or no stored response is found any more
-    (tests/unit/selector/test_golden_ids.py).
+    Stored responses are found by the digest of these settings (`settings_digest`).
+
+    Args:
+        sampling: with every field set, see `full_sampling`.
     """
+    # How many samples there are changes none of them.
     return {
-        "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "seed": sampling.seed,
+        field.name: value
+        for field, value in sampling.ListFields()
+        if field.name != "samples_per_prompt"
     }
 
 
-def source_settings(source: str) -> dict[str, float | str]:
+def source_settings(source: str) -> Settings:
     """The settings that identify imported evaluations: their source, and nothing else is known."""
     return {"source": source}
+
+
+def settings_digest(settings: Settings) -> str:
+    """The digest by which settings are stored; the same in every version of the program."""
+    return digest(canonical(settings, _NEUTRAL_SETTINGS))

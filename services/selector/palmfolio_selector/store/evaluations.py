@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
-from palmfolio_runtime.digest import digest
 from palmfolio_selector.domain.measurement import Measurement
+from palmfolio_selector.domain.spec import Settings, settings_digest
 from palmfolio_selector.store.inserts import ensure_keys, insert_missing
 from palmfolio_selector.store.tables import (
     EvaluationRow,
@@ -19,8 +18,6 @@ from palmfolio_selector.store.tables import (
     SamplingRow,
     TraitRow,
 )
-
-Settings: TypeAlias = dict[str, float | str]
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,8 @@ class Reward:
 
 def find_sampling(session: Session, settings: Settings) -> int | None:
     """The key of sampling settings (without the number of samples) or of a source, or None."""
-    return session.scalar(select(SamplingRow.key).where(SamplingRow.digest == digest(settings)))
+    query = select(SamplingRow.key).where(SamplingRow.digest == settings_digest(settings))
+    return session.scalar(query)
 
 
 def ensure_sampling(session: Session, settings: Settings) -> int:
@@ -45,7 +43,7 @@ def ensure_sampling(session: Session, settings: Settings) -> int:
 
     Added when it is not there yet.
     """
-    value = digest(settings)
+    value = settings_digest(settings)
     row = {"digest": value, "settings": settings}
     return ensure_keys(session, SamplingRow, SamplingRow.digest, SamplingRow.key, {value: row})[
         value

@@ -8,7 +8,7 @@ from palmfolio.v1 import selector_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.settings.sampling import full_sampling
 from palmfolio_selector.domain.measurement import Measurement
-from palmfolio_selector.domain.spec import sampling_settings, source_settings
+from palmfolio_selector.domain.spec import Settings, sampling_settings, source_settings
 from palmfolio_selector.store import evaluations, prompt_sets
 from palmfolio_selector.store.tables import PortfolioRow
 
@@ -51,7 +51,7 @@ def ensure(session: Session, row: PortfolioRow) -> None:
     evaluations.ensure_traits(session, _versions(row.trait_versions, spec))
 
 
-def _settings(row: PortfolioRow, spec: selector_pb2.PortfolioSpec) -> dict[str, float | str]:
+def _settings(row: PortfolioRow, spec: selector_pb2.PortfolioSpec) -> Settings:
     return source_settings(row.source) if row.source else sampling_settings(spec.sampling)
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from palmfolio_palm.certificates.certificate import Certificate, certificate_of_all, certificates
 from palmfolio_palm.certificates.confidence import ConfidenceBound, certificate_ucb, hoeffding_bound
+from palmfolio_palm.certificates.confirmation import confirm
 from palmfolio_palm.covers.best_of_size import BestPortfolio, best_portfolio, tradeoff_curve
 from palmfolio_palm.covers.greedy import greedy_cover
 from palmfolio_palm.covers.minimum import min_portfolio
@@ -241,7 +242,7 @@ def select(
 
 
 def certify(V: ArrayLike, members: ArrayLike, target: Target) -> Selection:
-    """The certificates of given members.
+    """The certificates of given members, confirmed in a second way where that takes a second.
 
     Args:
         V: (n, d) values of the candidates, in [0, 1].
@@ -258,7 +259,11 @@ def certify(V: ArrayLike, members: ArrayLike, target: Target) -> Selection:
     values = check_values(V)
     order = np.sort(check_portfolio(members, len(values), "members"))
     at_target, plain = certificates(values, order, [(target.epsilon, target.delta), (0.0, 0.0)])
-    return Selection(members=order, certificate=at_target, plain=plain)
+    return Selection(
+        members=order,
+        certificate=confirm(at_target, values, order),
+        plain=confirm(plain, values, order),
+    )
 
 
 def whole(V: ArrayLike, target: Target) -> Selection:

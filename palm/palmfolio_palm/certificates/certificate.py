@@ -14,9 +14,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 
 from palmfolio_palm.certificates.corners import CornersUnavailable, corners_of
+from palmfolio_palm.certificates.solver import solve_game
 from palmfolio_palm.pareto import pareto_rows
 from palmfolio_palm.validation import (
     TOLERANCE,
@@ -32,9 +32,10 @@ from palmfolio_palm.validation import (
 
 # Entries of a temporary array: 32 MB, so that many corners times many candidates fit in memory.
 _BLOCK_ENTRIES = 4_000_000
-# A unit of y that costs more than this cannot be part of a gap above 1 / 1e9; larger costs would
-# only spoil the scale of the linear program.
-_DEAR = 1e9
+# Best values of a trait below this, times weights and other values, come near the smallest floats.
+_UNDERFLOW = 1e-100
+# A loss of this many times the best value leaves no gap; larger ones would overflow.
+_NO_GAP = 1e100
 
 
 Method = Literal["corners", "lp", "whole"]
@@ -55,6 +56,8 @@ class Certificate:
         method: "corners"; "lp" (one linear program per candidate); or "whole" (every
             Pareto-optimal candidate is a member, so there is nothing to compute).
         corners: number of corner weights that were compared; 0 for the other methods.
+        confirmed: whether a second way, bounds by mixtures of the members, proved that no gap is
+            larger; `select` and `certify` try that, the functions that search do not.
 
     Example:
         >>> exact = certificate([[1, 0], [0, 1], [0.6, 0.6]], [0, 1])
@@ -70,6 +73,7 @@ class Certificate:
     worst_weights_multiplicative: FloatArray | None
     method: Method
     corners: int
+    confirmed: bool = False
 
     @property
     def holds(self) -> bool:
@@ -145,6 +149,14 @@ def certificates(
     ]
 
 
+def certificate_at(
+    candidates: FloatArray, members: FloatArray, weights: FloatArray, eps: float, delta: float
+) -> Certificate:
+    """The largest gaps over some weights (m, d) only, which may miss the worst ones."""
+    ratio = _has_ratio(candidates)
+    return _evaluate(candidates, members, weights, eps, delta, ratio=ratio, method="lp")
+
+
 def certificate_of_all(values: FloatArray, eps: float, delta: float) -> Certificate:
     """The certificate of all Pareto-optimal candidates: no gap at any weights."""
     centroid = np.full(values.shape[1], 1.0 / values.shape[1])
@@ -158,6 +170,7 @@ def certificate_of_all(values: FloatArray, eps: float, delta: float) -> Certific
         worst_weights_multiplicative=centroid.copy() if ratio else None,
         method="whole",
         corners=0,
+        confirmed=True,
     )
 
 
@@ -260,9 +273,34 @@ def _check(
 def _ratio(
     best: FloatArray, reached: FloatArray, delta: float, weights: FloatArray
 ) -> tuple[float, FloatArray]:
+    """The largest 1 − (L + delta)/U over some weights, and where."""
     ratio = 1.0 - (reached + delta) / best
     at = int(np.argmax(ratio))
     return max(0.0, float(ratio[at])), weights[at].copy()
+
+
+def _ratio_in_units(
+    candidates: FloatArray, members: FloatArray, delta: float, units: FloatArray
+) -> tuple[float, FloatArray]:
+    """As `_ratio` over all weights, where weights times values would be denormal.
+
+    In units of each trait's best value, with weights w_i·u_i, the ratio is the same and delta costs
+    delta/u_i of a trait: everything is of ordinary size but the weights that are returned.
+    """
+    candidates, members = candidates / units, members / units
+    with np.errstate(over="ignore"):
+        loss = np.minimum(delta / units, _NO_GAP)
+    weights = np.eye(len(units))
+    try:
+        found = corners_of(members)
+    except CornersUnavailable:
+        found = _multiplicative_maximisers(candidates, members, loss)
+    weights = np.concatenate([weights, found])
+    best, reached = best_values(candidates, weights), best_values(members, weights)
+    ratio = 1.0 - (reached + weights @ loss) / best
+    at = int(np.argmax(ratio))
+    plain = weights[at] * (units.min() / units)
+    return max(0.0, float(ratio[at])), plain / plain.sum()
 
 
 def _has_ratio(values: FloatArray) -> bool:
@@ -284,7 +322,13 @@ def _evaluate(
     best, reached = best_values(candidates, weights), best_values(members, weights)
     gaps = (1.0 - eps) * best - reached
     at = int(np.argmax(gaps))
-    relative, relative_at = _ratio(best, reached, delta, weights) if ratio else (None, None)
+    relative: float | None = None
+    relative_at: FloatArray | None = None
+    units = candidates.max(axis=0)
+    if ratio and units.min() < _UNDERFLOW:
+        relative, relative_at = _ratio_in_units(candidates, members, delta, units)
+    elif ratio:
+        relative, relative_at = _ratio(best, reached, delta, weights)
     return Certificate(
         eps=eps,
         delta=delta,
@@ -322,50 +366,31 @@ def additive_maximisers(candidates: FloatArray, members: FloatArray, eps: float)
 
 
 def additive_maximiser(candidate: FloatArray, members: FloatArray, eps: float) -> FloatArray:
-    """The weights (d,) that solve min t − (1 − eps)·w·c s.t. t ≥ w·v_p, w ∈ Δ for candidate c."""
-    k, d = members.shape
-    # HiGHS's tolerances are absolute: solve on values of scale 1.
+    """The weights (d,) at which one candidate is furthest above the members: max over w ∈ Δ of
+    min over p of w·((1 − eps)·c − v_p)."""
+    # The solver's tolerances are absolute: solve on values of scale 1.
     scale = max(float(np.abs(candidate).max()), float(np.abs(members).max())) or 1.0
-    A_ub = np.column_stack([members / scale, -np.ones(k)])
-    cost = np.append(-(1.0 - eps) * candidate / scale, 1.0)
-    return _solve(cost, A_ub, np.append(np.ones(d), 0.0), free_last=True)
+    return solve_game(((1.0 - eps) * (candidate / scale) - members / scale).T).weights
 
 
 def _multiplicative_maximisers(
-    candidates: FloatArray, members: FloatArray, delta: float
+    candidates: FloatArray, members: FloatArray, delta: float | FloatArray
 ) -> FloatArray:
-    """For each c ≠ 0 the weights ∝ y of min t + delta·Σy s.t. t ≥ y·v_p, y·c = 1, y ≥ 0.
+    """For each c ≠ 0 the weights at which 1 − (L + delta)/w·c is largest, as (m, d).
 
-    Expects `_has_ratio`.
+    With shares x_i = w_i·c_i / w·c it is the game max over x of min over p of
+    Σ x_i·(1 − (v_pi + delta)/c_i), over the traits where c_i > 0. Expects `_has_ratio`.
     """
-    # HiGHS's tolerances are absolute: y is solved for in units in which every trait's best is 1.
-    scale = candidates.max(axis=0)
-    cost = np.append(np.minimum(delta / scale, _DEAR), 1.0)
-    A_ub = np.column_stack([members / scale, -np.ones(len(members))])
     weights = []
+    loss = np.broadcast_to(delta, candidates.shape[1:])
     for c in candidates[candidates.max(axis=1) > 0.0]:
-        relative = c / scale
-        size = relative.max()
-        y = _solve(cost, A_ub, np.append(relative / size, 0.0), free_last=False) / scale
-        weights.append(y / y.sum())
-    return np.array(weights)
-
-
-def _solve(cost: FloatArray, A_ub: FloatArray, A_eq: FloatArray, *, free_last: bool) -> FloatArray:
-    """Weights (Σ = 1) of min cost·(w, t) s.t. A_ub·(w, t) ≤ 0, A_eq·(w, t) = 1, w ≥ 0."""
-    bounds = [(0.0, None)] * (len(cost) - 1) + [(None if free_last else 0.0, None)]
-    solution = linprog(
-        cost,
-        A_ub=A_ub,
-        b_ub=np.zeros(len(A_ub)),
-        A_eq=A_eq[None, :],
-        b_eq=[1.0],
-        bounds=bounds,
-        method="highs",
-        options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
-    )
-    if solution.x is None:
-        raise RuntimeError(f"linear program failed: {solution.message}")
-    clipped = np.clip(solution.x[:-1], 0.0, None)
-    weights: FloatArray = clipped / clipped.sum()
-    return weights
+        traits = c > 0.0
+        with np.errstate(over="ignore"):
+            payoff = 1.0 - (members[:, traits] + loss[traits]) / c[traits]
+        shares = solve_game(payoff.T).weights
+        # w_i ∝ x_i / c_i; multiplying by the smallest c_i keeps a denormal one from overflowing.
+        row = np.zeros(len(c))
+        row[traits] = shares * (c[traits].min() / c[traits])
+        if row.sum() > 0.0:
+            weights.append(row / row.sum())
+    return np.array(weights).reshape(-1, candidates.shape[1])

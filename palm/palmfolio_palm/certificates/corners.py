@@ -31,6 +31,11 @@ _SAMPLE_CORNERS = 200_000
 _UNEVEN = 1e-4
 # Weights below this, in a trait's own scale, are rounding and would grow when scaled back.
 _SNAP = 1e-12
+# How far the weights of a vertex may be from Σ = 1 before the enumeration is given up.
+_SUM = 1e-6
+# Rows that differ by less on every trait, in units of the largest spread, are one member: some
+# thousand times the rounding of their differences.
+_SAME = 1e-13
 
 
 class CornersUnavailable(RuntimeError):
@@ -76,7 +81,7 @@ def corners_of(members: FloatArray) -> FloatArray:
     spread = np.abs(points).max(axis=0)
     if len(points) == 1 or spread.max() == 0.0:
         return np.eye(d)
-    scaled = points / spread.max()
+    scaled = _distinct(points / spread.max())
     if d > 2 and _are_too_many(scaled):
         raise CornersUnavailable(f"{len(points)} members over {d} traits have too many corners")
     find = _envelope if d == 2 else _intersect
@@ -84,11 +89,29 @@ def corners_of(members: FloatArray) -> FloatArray:
     if spread[spread > 0.0].min() < _UNEVEN * spread.max():
         # Rescaling a trait rescales its weight. Corners that hang on a trait of tiny spread are
         # accurate only in its own scale; a weight that is needless is harmless.
-        own = np.where(spread > 0.0, spread, spread.max()) / spread.max()
-        scaled = find(points / spread.max() / own)
-        scaled = np.where(scaled < _SNAP, 0.0, scaled) / own
-        corners = np.concatenate([corners, scaled / scaled.sum(axis=1, keepdims=True)])
+        own = np.where(spread > 0.0, spread, spread.max())
+        scaled = find(_distinct(points / own))
+        # As multiples of the smallest spread: 1 / spread of a denormal one is infinite.
+        scaled = np.where(scaled < _SNAP, 0.0, scaled) * (own.min() / own)
+        total = scaled.sum(axis=1, keepdims=True)
+        corners = np.concatenate([corners, (scaled / np.where(total > 0.0, total, 1.0))])
+        corners = corners[corners.sum(axis=1) > 0.5]
+    if not np.isfinite(corners).all():
+        raise CornersUnavailable("a corner weight of the members is not finite")
     return corners
+
+
+def _distinct(points: FloatArray) -> FloatArray:
+    """A subset of the rows such that every row is within `_SAME` of one of them on every trait.
+
+    Rows that differ in the last bits only are parallel half-spaces up to rounding, whose
+    intersections are anywhere. Leaving some out moves no gap by more than `_SAME`.
+    """
+    kept: list[int] = []
+    for i in range(len(points)):
+        if not kept or np.abs(points[kept] - points[i]).max(axis=1).min() > _SAME:
+            kept.append(i)
+    return points[kept]
 
 
 def corner_bound(k: int, d: int) -> int:
@@ -160,7 +183,11 @@ def _intersect(points: FloatArray) -> FloatArray:
     vertices = vertices[np.isfinite(vertices).all(axis=1)]
     head = vertices[:, : d - 1]
     weights = np.clip(np.column_stack([head, 1.0 - head.sum(axis=1)]), 0.0, None)
-    weights /= weights.sum(axis=1, keepdims=True)
+    total = weights.sum(axis=1, keepdims=True)
+    if not (np.abs(total - 1.0) < _SUM).all():
+        # A vertex outside the simplex: Qhull lost its way, and may have lost others altogether.
+        raise CornersUnavailable("the members are too close to degenerate for Qhull")
+    weights /= total
     distinct = np.unique(np.round(weights, 14), axis=0)
     distinct /= distinct.sum(axis=1, keepdims=True)
     result: FloatArray = np.concatenate([np.eye(d), distinct])

@@ -134,4 +134,6 @@ def _gaps(table: "Table", certificate: "Certificate") -> dict[str, Any]:
         "additive": certificate.additive,
         "multiplicative": certificate.multiplicative,
         "worst_weights": dict(zip(table.traits, worst, strict=True)),
+        "method": certificate.method,
+        "confirmed": certificate.confirmed,
     }

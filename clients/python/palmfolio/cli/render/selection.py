@@ -117,6 +117,7 @@ def _facts(
     worst = weights_text(dict(zip(table.traits, weights, strict=True)), table.traits)
     loses_nothing = plain.additive <= _NOTHING
     facts.append(("worst-served user", "no one loses anything" if loses_nothing else worst))
+    facts.append(("computed", _method(plain)))
     if bound is not None:
         text = (
             f"{bound.bound:.6f}  (additive, true gap at {100 * bound.level:g} % confidence, "
@@ -126,6 +127,16 @@ def _facts(
     elif table.rewards is not None:
         facts.append(("upper bound", "none: one prompt does not tell what others would give"))
     return facts
+
+
+def _method(plain: "Certificate") -> str:
+    ways = {
+        "corners": f"at {plain.corners} corner weights",
+        "lp": "by linear programs",
+        "whole": "not at all: every Pareto-optimal policy is a member",
+    }
+    second = "confirmed" if plain.confirmed else "not confirmed in time"
+    return f"{ways[plain.method]}; {second} by mixtures of the members"
 
 
 def _multiplicative(plain: "Certificate") -> str:

@@ -59,7 +59,7 @@ class World:
             case plan.Submit(position):
                 if self._training(position).state is TrainingState.WANTED:
                     self._change(position, state=TrainingState.RUNNING)
-            case plan.Forgo(position):
+            case plan.GiveUp(position):
                 self._change(position, state=TrainingState.FAILED)
             case plan.Follow(position) if position in self.failing:
                 self._change(position, state=TrainingState.FAILED)

@@ -34,9 +34,9 @@ def complete(
     """
     latest = time.monotonic() + GRACE
     left = _open_candidates(problem, members)
-    for place, candidate in enumerate(left):
+    for position, candidate in enumerate(left):
         if problem.is_free and out_of_time() and time.monotonic() > latest:
-            return np.union1d(members, left[place:])
+            return np.union1d(members, left[position:])
         while (w := _worst_weights(problem, candidate, members)) is not None:
             problem.covers(w[None, :])
             members = np.append(members, np.argmax(problem.columns @ w))

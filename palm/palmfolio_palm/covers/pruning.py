@@ -53,18 +53,18 @@ def _drop(
     count = table.sum(axis=1)
     is_kept = np.ones(len(members), dtype=bool)
     near: BoolArray | None = None
-    for place in range(len(members))[::-1]:
+    for position in range(len(members))[::-1]:
         if out_of_time() or is_kept.sum() == 1:
             break
-        column = table[:, place]
+        column = table[:, position]
         if (column & (count == 1)).any():
             continue
         if near is None:
             near = _neighbours(problem.columns[members])
-        is_kept[place] = False
-        around = np.flatnonzero(near[place] & is_kept)
-        if _is_needed(problem, members[place], members[around], members[is_kept]):
-            is_kept[place] = True
+        is_kept[position] = False
+        around = np.flatnonzero(near[position] & is_kept)
+        if _is_needed(problem, members[position], members[around], members[is_kept]):
+            is_kept[position] = True
             continue
         count = count - column
         # Those around a member that is gone may have become neighbours.

@@ -149,10 +149,10 @@ def _is_map(field: FieldDescriptor) -> bool:
 def _without_neutral(
     fields: Mapping[str, Any], neutral: Mapping[str, Any], path: str
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for name, item in fields.items():
         where = f"{path}.{name}" if path else name
         form = canonical(item, neutral, where)
         if where not in neutral or form != canonical(neutral[where]):
-            found[name] = form
-    return found
+            kept[name] = form
+    return kept

@@ -1,0 +1,1 @@
+"""The scorer: rewards of responses by trait."""

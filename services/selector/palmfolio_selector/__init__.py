@@ -1,0 +1,1 @@
+"""The selector: builds, certifies and selects portfolios of policies."""

@@ -1,0 +1,1 @@
+"""The trainer: trains policies, and samples responses from them."""

@@ -117,8 +117,8 @@ def test_a_training_whose_start_failed_is_given_up() -> None:
     world = World([0, 1], failing={1}, same={}, responses=1, traits=1)
     for action in (plan.Prepare(), plan.Submit(1), plan.Follow(1)):
         world.perform(action)
-    assert plan.Forgo(2) in next_actions(world.facts)
-    world.perform(plan.Forgo(2))
+    assert plan.GiveUp(2) in next_actions(world.facts)
+    world.perform(plan.GiveUp(2))
     assert {t.state for t in world.facts.trainings} == {TrainingState.FAILED}
 
 

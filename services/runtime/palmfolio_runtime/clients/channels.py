@@ -12,7 +12,7 @@ Options = list[tuple[str, int | str]]
 
 
 def _keepalive() -> Options:
-    # Finds a peer whose machine is gone, also between calls: TCP alone would wait for hours.
+    # Finds a peer whose machine is gone, also between calls: TCP itself would wait for hours.
     return [
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),

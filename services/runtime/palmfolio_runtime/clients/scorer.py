@@ -64,7 +64,7 @@ class ScorerClient(Connection):
         Ask each time: the scorer's configuration may change at any reload. A trait whose model is
         still being loaded has no version.
         """
-        found: dict[str, scorer_pb2.Trait] = {}
+        traits: dict[str, scorer_pb2.Trait] = {}
         token = ""
         while True:
             request = scorer_pb2.ListTraitsRequest(page_token=token)
@@ -72,10 +72,10 @@ class ScorerClient(Connection):
                 request, timeout=self._call_timeout, metadata=self._metadata
             )
             page = await self.answer(call)
-            found |= {names.TRAITS.id(trait.name): trait for trait in page.traits}
+            traits |= {names.TRAITS.id(trait.name): trait for trait in page.traits}
             token = page.next_page_token
             if not token:
-                return found
+                return traits
 
     async def loaded_traits(self) -> dict[str, scorer_pb2.Trait]:
         """Every trait, by name without `traits/`, each with its version or its failure.

@@ -30,7 +30,7 @@ _SQLITE_BUSY_SECONDS = 30
 _PROBE_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _ANSWER_SECONDS = 15.0
-# TCP alone would wait a quarter of an hour for a machine that is gone; these give up after about
+# TCP itself would wait a quarter of an hour for a machine that is gone; these give up after about
 # twenty seconds.
 _POSTGRES_TIMEOUTS = {
     "connect_timeout": 10,

@@ -20,7 +20,7 @@ def enable(names: Sequence[str], server: aio.Server) -> None:
     """Serves reflection, version 1 and version 1 alpha.
 
     Args:
-        names: the full names of the services that reflection tells about, besides itself.
+        names: the full names of the services that reflection tells about, in addition to itself.
         server: not started yet.
     """
     _describe_v1()

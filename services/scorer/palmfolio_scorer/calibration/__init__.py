@@ -1,1 +1,1 @@
-"""Normalisation of rewards: functions, their fitting, the Calibrate call."""
+"""Normalisation of rewards: functions, how they are fitted, and the stored calibrations."""

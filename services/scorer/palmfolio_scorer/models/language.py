@@ -163,15 +163,15 @@ class LanguageModel(DeviceModel):
         Raises:
             SampleError: it is too long and must not be cut, or no token of it fits.
         """
-        room = self._max_tokens - completion
-        if len(context) <= room:
+        limit = self._max_tokens - completion
+        if len(context) <= limit:
             return context
-        if self._overflow == "fail" or room < 1:
+        if self._overflow == "fail" or limit < 1:
             raise SampleError(
                 f"has {len(context) + completion} tokens; the model takes at most "
                 f"{self._max_tokens}"
             )
-        return context[-room:]
+        return context[-limit:]
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]

@@ -111,7 +111,7 @@ class Trait(ABC, Generic[Options]):
 
 
 def options_identity(options: BaseModel) -> dict[str, Any]:
-    """Options as JSON, without those that are no part of a trait's version.
+    """Options as JSON, without those that are not part of a trait's version.
 
     These are options marked `OUTSIDE`, and options at the value that they mark as `Neutral`; see
     `palmfolio_runtime.identity`.

@@ -18,7 +18,7 @@ _LISTED = 1000
 _INT64_MAX = 2**63 - 1
 
 
-def plan(
+def estimate(
     session: Session, spec: selector_pb2.PortfolioSpec, limits: SelectorLimits
 ) -> selector_pb2.PlanPortfolioResponse:
     """What a build of a canonical spec would train and could guarantee.
@@ -35,7 +35,7 @@ def plan(
     # A strategy over the budget may want billions of trainings; they are counted, not listed.
     listed = strategies.first_trainings(spec, _LISTED) if wanted <= allowed else []
     known = _finished_before(session, spec)
-    # Besides the trained policies, the base model's is sampled.
+    # The base model is sampled in addition to the trained policies.
     responses = (wanted + 1) * prompts * spec.sampling.samples_per_prompt
     return selector_pb2.PlanPortfolioResponse(
         trainings=min(wanted, _INT64_MAX),

@@ -131,8 +131,8 @@ async def _perform(context: BuildContext, action: plan.Action) -> None:
             await train.prepare(context)
         case plan.Submit(position):
             await train.submit(context, position)
-        case plan.Forgo(position):
-            await train.forgo(context, position)
+        case plan.GiveUp(position):
+            await train.give_up(context, position)
         case plan.Follow(position):
             await train.follow(context, position)
         case plan.Sample(policy):

@@ -129,7 +129,7 @@ class Submit:
 
 
 @dataclass(frozen=True)
-class Forgo:
+class GiveUp:
     """Give up a training whose starting point failed."""
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -195,7 +195,7 @@ class Select:
     lane: ClassVar[str] = "select"
 
 
-Action: TypeAlias = Prepare | Submit | Forgo | Follow | Sample | Score | Drop | Explore | Select
+Action: TypeAlias = Prepare | Submit | GiveUp | Follow | Sample | Score | Drop | Explore | Select
 
 
 def next_actions(facts: Facts) -> tuple[Action, ...]:
@@ -222,7 +222,7 @@ def _trainings(facts: Facts) -> Iterator[Action]:
             if start is TrainingState.READY:
                 yield Submit(training.position)
             elif start is TrainingState.FAILED:
-                yield Forgo(training.position)
+                yield GiveUp(training.position)
 
 
 def _evaluations(facts: Facts) -> Iterator[Action]:

@@ -73,4 +73,4 @@ class BuildCalls(CallGroup):
         limits = self._server.config.limits
         spec = canonical_spec(request.spec, limits)
         await self._check_names(spec)
-        return await self._database.run(estimate.plan, spec, limits)
+        return await self._database.run(estimate.estimate, spec, limits)

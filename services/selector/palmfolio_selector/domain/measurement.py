@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measurement:
-    """How policies are measured: what a policy's value depends on besides the policy.
+    """What a policy's value depends on, other than the policy: prompts, sampling and traits.
 
     Attributes:
         prompt_set: the id of the set of evaluation prompts.

@@ -39,7 +39,7 @@ class Candidates:
 
     Attributes:
         members: rows of the portfolio's members; empty for stored evaluations.
-        incomplete: policies that lack evaluations, and so are no candidates.
+        incomplete: policies that lack evaluations, and so are not candidates.
         measurement: behind the values.
         spec: of a portfolio that is selected from them, as far as it is known.
         versions: of the traits.

@@ -1,1 +1,1 @@
-"""Where training jobs run. One contract (`base`), one implementation per kind of place."""
+"""Where training jobs run: the contract in `executor`, and a folder for each executor."""

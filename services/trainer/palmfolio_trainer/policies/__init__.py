@@ -1,1 +1,1 @@
-"""What a policy is: its spec, its settings, its stored adapter."""
+"""Policies: the spec that identifies a policy, and the files of its adapter."""

@@ -33,7 +33,7 @@ class TrainingTask(Generic[Settings]):
         settings: the method's own settings.
         seed: >= 0; seeds initialisation and sampling.
         base_model: the base model's name, written into the adapter in place of its folder.
-        base_revision: the base model's revision, written beside its name.
+        base_revision: the base model's revision, written next to its name.
         initial_adapter: LoRA adapter to start from; None starts from the base model.
     """
 

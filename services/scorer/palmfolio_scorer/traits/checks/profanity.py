@@ -138,9 +138,9 @@ class WordList:
         position = 0
         while position < len(words):
             word, profane = words[position]
-            found = self._phrase_at(words, position) if word in self._phrases else None
-            total += profane if found is None else found[1]
-            position += 1 if found is None else len(found[0])
+            phrase = self._phrase_at(words, position) if word in self._phrases else None
+            total += profane if phrase is None else phrase[1]
+            position += 1 if phrase is None else len(phrase[0])
         return total
 
     def _judged(self, whole: str) -> list[tuple[str, bool]]:

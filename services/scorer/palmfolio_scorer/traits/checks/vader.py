@@ -44,12 +44,12 @@ class LinearAnalyser(SentimentIntensityAnalyzer):  # type: ignore[misc]
             return text
         left = MAX_SENTIMENTS
         for piece in _PIECE.finditer(text):
-            found = self._sentiments(piece.group())
-            if found > left:
+            sentiments = self._sentiments(piece.group())
+            if sentiments > left:
                 emoji = (i for i, sign in enumerate(piece.group()) if sign in self.emojis)
                 ends = [piece.start() + i for i, _ in zip(emoji, range(left + 1), strict=False)]
                 return text[: ends[-1] if ends else piece.start()]
-            left -= found
+            left -= sentiments
         return text
 
     def _sentiments(self, text: str) -> int:
@@ -78,22 +78,22 @@ class LinearAnalyser(SentimentIntensityAnalyzer):  # type: ignore[misc]
         but = next((i for i, word in enumerate(words) if word.lower() == "but"), None)
         if but is None:
             return sentiments
-        places: dict[Any, list[int]] = defaultdict(list)
-        """By value, a heap of the places that have or had it."""
-        for place, value in enumerate(sentiments):
-            places[value].append(place)
+        positions: dict[Any, list[int]] = defaultdict(list)
+        """By value, a heap of the positions that have or had it."""
+        for position, value in enumerate(sentiments):
+            positions[value].append(position)
         for i in range(len(sentiments)):
             value = sentiments[i]
-            while sentiments[places[value][0]] != value:
-                heappop(places[value])
-            first = places[value][0]
+            while sentiments[positions[value][0]] != value:
+                heappop(positions[value])
+            first = positions[value][0]
             if value and first != but:
                 sentiments[first] = value * (0.5 if first < but else 1.5)
-                heappush(places[sentiments[first]], first)
+                heappush(positions[sentiments[first]], first)
         return sentiments
 
 
 def _around(words: list[str], i: int) -> tuple[list[str], int]:
-    """The words that VADER's rules look at, three before and two after, and the word's place."""
+    """The words that VADER's rules look at, three before and two after, and the word's position."""
     start = max(0, i - 3)
     return words[start : i + 3], i - start

@@ -81,7 +81,7 @@ def _store_responses(
 async def score(context: BuildContext, policy: str) -> None:
     """Scores the responses of a policy that lack rewards."""
     scorer = context.server.scorer
-    measurement, key, versions = await context.read(_scoring, context, policy)
+    measurement, key, versions = await context.read(_score_inputs, context, policy)
     limit = min(_SAMPLES_PER_CALL, await scorer.max_samples())
     context.answered("scorer")
     while True:
@@ -100,7 +100,7 @@ async def score(context: BuildContext, policy: str) -> None:
         await context.commit(_store_rewards, context, policy, key, measurement, rewards)
 
 
-def _scoring(
+def _score_inputs(
     session: Session, context: BuildContext, policy: str
 ) -> tuple[Measurement, int, dict[str, str]]:
     """The measurement, the policy's key, and the version of each trait."""

@@ -197,7 +197,7 @@ def _store_failed(
     context.append(session, EventDraft(_TRAINING, message))
 
 
-async def forgo(context: BuildContext, position: int) -> None:
+async def give_up(context: BuildContext, position: int) -> None:
     """Gives up a training whose starting point failed."""
 
     row = await context.read(portfolios.training, context.portfolio, position)

@@ -37,7 +37,7 @@ _READ_BYTES = 2**16
 class Channel:
     """Sends events to the trainer over what was standard output.
 
-    Whatever else is printed goes to standard error, hence to the job's log.
+    Whatever else is printed goes to standard error, which is the job's log.
     """
 
     def __init__(self) -> None:

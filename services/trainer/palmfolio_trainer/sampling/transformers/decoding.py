@@ -26,7 +26,7 @@ class DecodingSettings:
         max_tokens: length of a completion at most, its end token included.
         temperature: above 0 and at most 10; logits are divided by it.
         top_p: only the smallest set of tokens with at least this probability is sampled from;
-            1 is no limit.
+            1 means no limit.
     """
 
     max_tokens: int

@@ -73,7 +73,7 @@ def last_box(text: str) -> str | None:
 
     One pass: every bracket is paired once.
     """
-    found: str | None = None
+    content: str | None = None
     opened: list[int] = []
     """Positions of open braces; of the outermost open box only, the start is kept in `box`."""
     box: tuple[int, int] | None = None
@@ -83,14 +83,14 @@ def last_box(text: str) -> str | None:
             if opened:
                 opened.pop()
             if box is not None and len(opened) == box[0]:
-                found, box = text[box[1] : match.start()], None
+                content, box = text[box[1] : match.start()], None
         elif token.endswith("{"):
             if box is None and len(token) > 1:
                 box = (len(opened), match.end())
             opened.append(match.start())
         elif box is None:
-            found = match.group(1)
-    return found
+            content = match.group(1)
+    return content
 
 
 # `\boxed 5` and `\boxed5` are valid LaTeX too: the box holds the next sign.

@@ -1,4 +1,4 @@
-"""What an answer can be, besides a number, and when two answers are equal."""
+"""What an answer can be, other than a number, and when two answers are equal."""
 
 from dataclasses import dataclass
 from fractions import Fraction

@@ -16,8 +16,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         # `database_url` asks for the server only when its parameter says so.
         parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-        needs_server = "postgresql" in parameters or "postgres_server" in getattr(
-            item, "fixturenames", ()
-        )
+        # Parameters may be arrays, which `in` cannot compare with a text.
+        on_server = any(isinstance(value, str) and value == "postgresql" for value in parameters)
+        needs_server = on_server or "postgres_server" in getattr(item, "fixturenames", ())
         if needs_server or any(folder in item.path.parents for folder in _SLOW_FOLDERS):
             item.add_marker(pytest.mark.slow)

@@ -58,11 +58,11 @@ def main() -> None:
     for d in arguments.traits:
         for name in arguments.fronts:
             make, alpha = TRAINABLE[name]
-            found, longest = adaptive(make(d), d, alpha, arguments.target)
+            trainings, longest = adaptive(make(d), d, alpha, arguments.target)
             lattice = uniform(make(d), d, alpha, arguments.target)
-            ratio = f"{found / lattice:.2f}" if found and lattice else "-"
+            ratio = f"{trainings / lattice:.2f}" if trainings and lattice else "-"
             print(
-                f"{d:2} {name:12}{found or f'>{MOST[d]}':>9}{lattice or f'>{MOST[d]}':>9}"
+                f"{d:2} {name:12}{trainings or f'>{MOST[d]}':>9}{lattice or f'>{MOST[d]}':>9}"
                 f"{ratio:>7}{grid_size(d, arguments.target, arguments.target):11}{longest:21.2f}",
                 flush=True,
             )

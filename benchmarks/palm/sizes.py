@@ -75,7 +75,7 @@ def row(
 ) -> None:
     V = np.minimum(V, 1.0)
     wall, cpu = time.perf_counter(), time.process_time()
-    found = (
+    portfolio = (
         min_portfolio(V, eps, delta)
         if limit is None
         else min_portfolio(V, eps, delta, time_limit=limit)
@@ -85,10 +85,10 @@ def row(
     if baselines:
         uniform = uniform_size(V, eps, delta)
         sizes = [len(greedy_cover(V, eps, delta).indices), uniform, random_size(V, eps, delta)]
-        ratios = ["-" if s is None else f"x{s / found.size:.2f}" for s in sizes]
+        ratios = ["-" if s is None else f"x{s / portfolio.size:.2f}" for s in sizes]
     print(
-        f"{name:18}{eps:6.2f}{delta:7.2f}{found.size:6}{found.lower_bound:7}"
-        f"{found.optimal!s:>8}{wall:8.1f}{cpu:8.1f}{ratios[0]:>8}{ratios[1]:>9}{ratios[2]:>8}",
+        f"{name:18}{eps:6.2f}{delta:7.2f}{portfolio.size:6}{portfolio.lower_bound:7}"
+        f"{portfolio.optimal!s:>8}{wall:8.1f}{cpu:8.1f}{ratios[0]:>8}{ratios[1]:>9}{ratios[2]:>8}",
         flush=True,
     )
 

@@ -95,13 +95,13 @@ def scorer(folder: Path, threads: int) -> Iterator[tuple[str, int, Path]]:
 def probe(address: str, pid: int) -> Iterator[dict[str, Any]]:
     """Watches health and memory from another process; the dictionary is filled at the end."""
     command = [sys.executable, str(HERE / "load_probe.py"), address, str(pid)]
-    found: dict[str, Any] = {}
+    timings: dict[str, Any] = {}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         try:
-            yield found
+            yield timings
         finally:
             answer, _ = running.communicate(b"")
-            found.update(json.loads(answer))
+            timings.update(json.loads(answer))
 
 
 def expected_rewards(address: str, texts: list[str]) -> list[Expected]:

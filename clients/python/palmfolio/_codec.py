@@ -24,6 +24,7 @@ from google.rpc import status_pb2
 
 from palmfolio import errors
 from palmfolio import types as values
+from palmfolio._names import resource_id
 from palmfolio.types.kinds import KINDS
 from palmfolio.v1 import scorer_pb2, types_pb2
 
@@ -219,7 +220,7 @@ def _decode_trait(message: scorer_pb2.Trait) -> values.Trait:
         field.name: getattr(message, field.name) for field in dataclasses.fields(values.Trait)
     }
     fields |= {
-        "name": message.name.removeprefix("traits/"),
+        "name": resource_id(message.name),
         "provenance": dict(message.provenance),
     }
     return values.Trait(**fields)

@@ -116,12 +116,12 @@ def connection(
     # Explicit addresses are the caller's choice: the environment must not add services to them.
     if endpoints is None and not chosen:
         endpoints = os.environ.get(ENDPOINTS_VARIABLE) or None
-    found = Connection({})
+    named = Connection({})
     if isinstance(endpoints, Mapping):
-        found = Connection(_only_services(endpoints, "endpoints"))
+        named = Connection(_only_services(endpoints, "endpoints"))
     elif endpoints is not None:
-        found = read_connection_file(Path(endpoints))
-    addresses = {**found.addresses, **chosen}
+        named = read_connection_file(Path(endpoints))
+    addresses = {**named.addresses, **chosen}
     if not addresses:
         raise ConfigurationError(
             "no service address is known: pass scorer=, trainer= or selector= as 'host:port', "
@@ -129,9 +129,9 @@ def connection(
         )
     return Connection(
         addresses=addresses,
-        token=token or found.token or os.environ.get(TOKEN_VARIABLE) or None,
-        tls=tls or found.tls,
-        insecure=insecure or found.insecure,
+        token=token or named.token or os.environ.get(TOKEN_VARIABLE) or None,
+        tls=tls or named.tls,
+        insecure=insecure or named.insecure,
     )
 
 

@@ -198,13 +198,24 @@ class AsyncOperation(_Operation[Result, Event]):
         self._transport = transport
 
     async def refresh(self) -> None:
-        """As `Operation.refresh`."""
+        """As `Operation.refresh`.
+
+        Example:
+            async def done(build: palmfolio.AsyncOperation) -> bool:
+                await build.refresh()
+                return build.done
+        """
         self._message = await self._transport.unary(
             services.get_operation(self._kind.service, self.name)
         )
 
     async def wait(self, timeout: float | None = None) -> None:
-        """As `Operation.wait`."""
+        """As `Operation.wait`.
+
+        Example:
+            async def waited(build: palmfolio.AsyncOperation) -> None:
+                await build.wait(timeout=600)
+        """
         deadline, patience = Deadline(timeout), Patience(_PATIENCE_SECONDS)
         while not self.done:
             call, seconds = self._wait_call(deadline)
@@ -218,12 +229,24 @@ class AsyncOperation(_Operation[Result, Event]):
                 await asyncio.sleep(pause)
 
     async def result(self, timeout: float | None = None) -> Result:
-        """As `Operation.result`."""
+        """As `Operation.result`.
+
+        Example:
+            async def members(build: palmfolio.AsyncOperation) -> int:
+                portfolio = await build.result(timeout=3600)
+                return len(portfolio.members)
+        """
         await self.wait(timeout)
         return self._outcome()
 
     async def events(self, after: int = 0) -> AsyncIterator[Event]:
-        """As `Operation.events`."""
+        """As `Operation.events`.
+
+        Example:
+            async def watch(build: palmfolio.AsyncOperation) -> None:
+                async for event in build.events():
+                    print(event.number, event.message)
+        """
         patience = Patience(_PATIENCE_SECONDS)
         while True:
             call = self._kind.watch(self.name, after)
@@ -240,5 +263,10 @@ class AsyncOperation(_Operation[Result, Event]):
             await asyncio.sleep(pause)
 
     async def cancel(self) -> None:
-        """As `Operation.cancel`."""
+        """As `Operation.cancel`.
+
+        Example:
+            async def stop(build: palmfolio.AsyncOperation) -> None:
+                await build.cancel()
+        """
         await self._transport.unary(services.cancel_operation(self._kind.service, self.name))

@@ -239,11 +239,11 @@ def from_rpc(error: grpc.RpcError, service: str, address: str) -> ServiceError:
     metadata: Any = error.trailing_metadata() or ()
     for key, value in metadata:
         if key == _DETAILS_KEY:
-            found = from_status(status_pb2.Status.FromString(value))
-            if isinstance(found, ServerFault):
+            described = from_status(status_pb2.Status.FromString(value))
+            if isinstance(described, ServerFault):
                 # The message points to the service's log, and the reader must know which service.
-                found.message = f"the {service} at {address}: {found.message}"
-            return found
+                described.message = f"the {service} at {address}: {described.message}"
+            return described
     text = error.details() or code.name
     where = f"the {service} at {address}"
     if code.name == "UNAVAILABLE":

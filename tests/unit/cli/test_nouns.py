@@ -79,9 +79,9 @@ def test_a_policy_is_shown(peer: Peer, command: Command, endpoints: str) -> None
     assert shown.code == 0
     for text in ("policies/x", "ready", "a 75%", "adapters/x"):
         assert text in shown.out
-    found = command("policies", "show", "x", "--endpoints", endpoints, "--json").json
-    assert found["spec"]["method"]["grpo"]["steps"] == 3
-    assert found["spec"]["initial_policy"] is None
+    policy = command("policies", "show", "x", "--endpoints", endpoints, "--json").json
+    assert policy["spec"]["method"]["grpo"]["steps"] == 3
+    assert policy["spec"]["initial_policy"] is None
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_prompts_are_stored(peer: Peer, command: Command, endpoints: str, tmp_pa
     outcome = command("prompts", "create", "prompts.txt", "--endpoints", endpoints)
     assert (outcome.code, outcome.out.strip()) == (0, "promptSets/7  2 prompts")
     assert list(peer.requests("CreatePromptSet")[0].prompt_set.prompts) == ["one", "two"]
-    found = command("prompts", "create", "prompts.txt", "--endpoints", endpoints, "--json").json
-    assert (found["name"], found["prompts"]) == ("promptSets/7", 2)
+    stored = command("prompts", "create", "prompts.txt", "--endpoints", endpoints, "--json").json
+    assert (stored["name"], stored["prompts"]) == ("promptSets/7", 2)
 
 
 def _many(request: Any, context: Any) -> selector_pb2.ListEvaluationsResponse:
@@ -156,8 +156,8 @@ def test_evaluations_are_imported(
         "policy,prompt,sample,kind,brief\nx,hello,0,0.5,1\nx,hello,1,0.25,0\ny,why,,1,1\n"
     )
     arguments = ("evaluations", "import", "rows.csv", "--source", "study")
-    found = command(*arguments, "--endpoints", endpoints, "--json").json
-    assert found == {"rows": 3, "policies": 2, "prompt_set": "promptSets/7"}
+    imported = command(*arguments, "--endpoints", endpoints, "--json").json
+    assert imported == {"rows": 3, "policies": 2, "prompt_set": "promptSets/7"}
     rows = _imported.rows  # type: ignore[attr-defined]
     assert [(row.policy, row.prompt, row.sample, list(row.rewards)) for row in rows] == [
         ("policies/x", "hello", 0, [0.5, 1.0]),
@@ -199,10 +199,10 @@ def test_a_portfolio_is_selected_from_stored_evaluations(
     assert (stored.prompt_set, list(stored.traits)) == ("promptSets/7", ["kind", "brief"])
     assert (stored.source, stored.HasField("sampling")) == ("study", False)
     assert (sent.delta, sent.max_size, sent.portfolio_id) == (0.1, 2, "study")
-    found = command(*arguments, *chosen, "--endpoints", endpoints, "--json").json
-    assert found["portfolio"]["name"] == "portfolios/study"
-    assert found["portfolio"]["spec"]["strategy"] is None
-    assert found["incomplete_policies"] == ["policies/z"]
+    selection = command(*arguments, *chosen, "--endpoints", endpoints, "--json").json
+    assert selection["portfolio"]["name"] == "portfolios/study"
+    assert selection["portfolio"]["spec"]["strategy"] is None
+    assert selection["incomplete_policies"] == ["policies/z"]
     command("portfolios", "select", "--portfolio", "x", "--size", "1", "--endpoints", endpoints)
     assert peer.requests("SelectPortfolio")[-1].candidates.portfolio == "portfolios/x"
 

@@ -38,11 +38,11 @@ def test_plan_shows_what_a_build_would_train(
         guarantee=selector_pb2.PlannedGuarantee(epsilon=0.0, delta=0.25, prompt_error=0.5),
     )
     peer.on("PlanPortfolio", lambda *_: plan)
-    found = command("portfolio", "plan", "spec.yaml", "--endpoints", endpoints, "--json").json
+    planned = command("portfolio", "plan", "spec.yaml", "--endpoints", endpoints, "--json").json
     sent = peer.requests("PlanPortfolio")[0].spec
     assert (sent.training_prompt_set, sent.strategy.uniform.resolution) == ("promptSets/p", 2)
-    assert (found["trainings"], found["weights"]) == (3, [{"brevity": 1.0}, {"warmth": 1.0}])
-    assert found["guarantee"] == {"epsilon": 0.0, "delta": 0.25, "prompt_error": 0.5}
+    assert (planned["trainings"], planned["weights"]) == (3, [{"brevity": 1.0}, {"warmth": 1.0}])
+    assert planned["guarantee"] == {"epsilon": 0.0, "delta": 0.25, "prompt_error": 0.5}
     outcome = command("portfolio", "plan", "spec.yaml", "--endpoints", endpoints)
     assert outcome.code == 0
     assert "delta 0.2500" in outcome.out
@@ -77,9 +77,9 @@ def test_certify_sends_the_target_and_shows_the_gaps(
     assert (sent.candidates.portfolio, sent.epsilon, sent.delta) == ("portfolios/x", 0.05, 0.1)
     for text in ("0.125000", "0.250000", "warmth 100%", "0.375000"):
         assert text in outcome.out
-    found = command(*asked, "--endpoints", endpoints, "--json").json
-    assert found["certificate"]["worst_weights"] == {"warmth": 1.0}
-    assert found["baselines"] is None
+    certification = command(*asked, "--endpoints", endpoints, "--json").json
+    assert certification["certificate"]["worst_weights"] == {"warmth": 1.0}
+    assert certification["baselines"] is None
 
 
 def test_tradeoff_shows_every_size(peer: Peer, command: Command, endpoints: str) -> None:
@@ -95,9 +95,12 @@ def test_tradeoff_shows_every_size(peer: Peer, command: Command, endpoints: str)
     ]
     peer.on("TradeoffCurve", lambda *_: selector_pb2.TradeoffCurveResponse(points=points))
     asked = ("portfolio", "tradeoff", "x", "--max-size", "2", "--endpoints", endpoints)
-    found = command(*asked, "--json").json
+    printed = command(*asked, "--json").json
     assert peer.requests("TradeoffCurve")[0].max_size == 2
-    assert [point["policies"] for point in found] == [["policies/a"], ["policies/a", "policies/b"]]
+    assert [point["policies"] for point in printed] == [
+        ["policies/a"],
+        ["policies/a", "policies/b"],
+    ]
     outcome = command(*asked)
     for text in ("0.50000", "0.25000", "proven"):
         assert text in outcome.out
@@ -121,21 +124,21 @@ def test_export_writes_the_portfolio_with_members_and_adapters(
     curve.points.add(size=1, gap=0.125, gap_lower_bound=0.125, optimal=True)
     peer.on("TradeoffCurve", lambda *_: curve)
     asked = ("portfolio", "export", "x", "--endpoints", endpoints)
-    found = command(*asked).json
+    exported = command(*asked).json
     assert peer.requests("GetPortfolio")[0].name == "portfolios/x"
-    assert found["members"] == ["policies/a", "policies/base"]
-    assert found["adapters"] == {"policies/a": "file:///a"}
-    assert found["spec"]["base_model"] == "tiny"
-    assert (found["confidence"]["gap"], found["confidence"]["prompts"]) == (0.25, 40)
-    assert [(point["size"], point["gap"]) for point in found["tradeoff"]] == [(1, 0.125)]
-    assert found["candidates"][2]["value"] == {"warmth": 0.5}
-    assert (found["certificate"]["additive"], found["certificate"]["multiplicative"]) == (
+    assert exported["members"] == ["policies/a", "policies/base"]
+    assert exported["adapters"] == {"policies/a": "file:///a"}
+    assert exported["spec"]["base_model"] == "tiny"
+    assert (exported["confidence"]["gap"], exported["confidence"]["prompts"]) == (0.25, 40)
+    assert [(point["size"], point["gap"]) for point in exported["tradeoff"]] == [(1, 0.125)]
+    assert exported["candidates"][2]["value"] == {"warmth": 0.5}
+    assert (exported["certificate"]["additive"], exported["certificate"]["multiplicative"]) == (
         0.125,
         None,
     )
     outcome = command(*asked, "--output", "x.json")
     assert (outcome.code, outcome.out) == (0, "wrote x.json\n")
-    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == found
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == exported
 
 
 def test_an_export_that_cannot_be_written_is_named(

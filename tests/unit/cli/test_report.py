@@ -121,8 +121,8 @@ def test_bands_hold_the_users_with_that_gap(seed: int) -> None:
         loss = best - max(geometry.dot(value, weights) for value in members)
         losses.append(loss)
         assert loss <= highest + 1e-12
-        found = {index for index, polygon in parts if _contains(polygon, weights)}
-        assert any(levels[i] - 1e-9 <= loss <= levels[i + 1] + 1e-9 for i in found)
+        bands = {index for index, polygon in parts if _contains(polygon, weights)}
+        assert any(levels[i] - 1e-9 <= loss <= levels[i + 1] + 1e-9 for i in bands)
     assert geometry.mean_gap(cells) == pytest.approx(sum(losses) / 300, abs=0.2 * highest)
 
 

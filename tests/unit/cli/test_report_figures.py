@@ -44,8 +44,8 @@ def _heights(page: str, kind: str) -> list[float]:
 
 
 def _surely(bound: palmfolio.ConfidenceBound) -> str:
-    found = _report()
-    portfolio = dataclasses.replace(found.portfolio, confidence=bound)
+    report = _report()
+    portfolio = dataclasses.replace(report.portfolio, confidence=bound)
     return re.sub(r"<[^>]+>", "", render(Report(portfolio))).replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -68,8 +68,8 @@ def test_gaps_bounds_target_and_portfolio_share_one_scale() -> None:
 
 
 def test_a_target_for_another_gap_is_not_drawn() -> None:
-    for found in (_report(*CURVE, epsilon=0.1), _report(*CURVE, delta=0.0)):
-        assert 'class="target"' not in render(found)
+    for report in (_report(*CURVE, epsilon=0.1), _report(*CURVE, delta=0.0)):
+        assert 'class="target"' not in render(report)
 
 
 def test_a_portfolio_beyond_the_curve_has_its_place() -> None:

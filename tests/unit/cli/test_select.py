@@ -47,15 +47,15 @@ def test_it_runs_as_a_program(tmp_path: Path) -> None:
     program = (sys.executable, "-m", "palmfolio", "select", _write(tmp_path / "v.csv", V))
     limits = ("--epsilon", "0.05", "--delta", "0.05", "--json")
     done = subprocess.run((*program, *limits), capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
-    assert list(found)[:7] == [
+    printed = json.loads(done.stdout)
+    assert list(printed)[:7] == [
         *("policies", "size", "lower_bound", "optimal", "epsilon", "delta", "certificate")
     ]
-    assert found["policies"] == ["p1", "p2", "p4"]
-    assert (found["size"], found["lower_bound"], found["optimal"]) == (3, 3, True)
-    assert (found["epsilon"], found["delta"]) == (0.05, 0.05)
-    assert found["certificate"]["additive"] == pytest.approx(0.05)
-    assert set(found["certificate"]["worst_weights"]) == {"t0", "t1", "t2"}
+    assert printed["policies"] == ["p1", "p2", "p4"]
+    assert (printed["size"], printed["lower_bound"], printed["optimal"]) == (3, 3, True)
+    assert (printed["epsilon"], printed["delta"]) == (0.05, 0.05)
+    assert printed["certificate"]["additive"] == pytest.approx(0.05)
+    assert set(printed["certificate"]["worst_weights"]) == {"t0", "t1", "t2"}
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -75,10 +75,10 @@ def test_it_is_as_small_as_exhaustive_search(command: Command, tmp_path: Path, s
 
 def test_a_size_alone_gives_the_best_of_that_size(command: Command, tmp_path: Path) -> None:
     V = np.random.default_rng(5).dirichlet(np.ones(3), 8)
-    found = command("select", _write(tmp_path / "v.csv", V), "--size", "3", "--json").json
+    printed = command("select", _write(tmp_path / "v.csv", V), "--size", "3", "--json").json
     best = min(palm.certificate(V, P).additive for P in itertools.combinations(range(8), 3))
-    assert (len(found["policies"]), found["optimal"]) == (3, True)
-    assert found["certificate"]["additive"] == pytest.approx(best, abs=2e-6)
+    assert (len(printed["policies"]), printed["optimal"]) == (3, True)
+    assert printed["certificate"]["additive"] == pytest.approx(best, abs=2e-6)
 
 
 @pytest.mark.slow
@@ -95,21 +95,21 @@ def test_a_size_that_cannot_meet_the_target_is_infeasible(command: Command, tmp_
 def test_greedy_is_certified_and_claims_no_proof(command: Command, tmp_path: Path) -> None:
     V = np.random.default_rng(7).dirichlet(np.ones(3), 60) ** 0.5
     file = _write(tmp_path / "v.csv", V)
-    found = command("select", file, "--delta", "0.03", "--method", "greedy", "--json").json
-    members = tuple(int(name[1:]) for name in found["policies"])
+    printed = command("select", file, "--delta", "0.03", "--method", "greedy", "--json").json
+    members = tuple(int(name[1:]) for name in printed["policies"])
     assert _gap(V, members, 0.0) <= 0.03 + 1e-7
-    assert (found["optimal"], found["lower_bound"]) == (False, 1)
+    assert (printed["optimal"], printed["lower_bound"]) == (False, 1)
 
 
 def test_an_out_of_time_search_has_an_honest_bound(command: Command, tmp_path: Path) -> None:
     V = np.abs(np.random.default_rng(1).standard_normal((150, 4)))
     V /= np.linalg.norm(V, axis=1, keepdims=True)
     file = _write(tmp_path / "v.csv", V)
-    found = command("select", file, "--epsilon", "0.03", "--time-limit", "0.5", "--json").json
-    members = tuple(int(name[1:]) for name in found["policies"])
+    printed = command("select", file, "--epsilon", "0.03", "--time-limit", "0.5", "--json").json
+    members = tuple(int(name[1:]) for name in printed["policies"])
     assert palm.certificate(V, members, 0.03).additive <= 1e-7
-    assert 1 <= found["lower_bound"] <= found["size"]
-    assert found["optimal"] == (found["lower_bound"] == found["size"])
+    assert 1 <= printed["lower_bound"] <= printed["size"]
+    assert printed["optimal"] == (printed["lower_bound"] == printed["size"])
 
 
 @pytest.mark.slow
@@ -117,10 +117,10 @@ def test_a_search_that_ends_early_keeps_a_small_cover(command: Command, tmp_path
     V = np.abs(np.random.default_rng(2).standard_normal((1000, 6)))
     V /= np.linalg.norm(V, axis=1, keepdims=True)
     file = _write(tmp_path / "v.csv", V)
-    found = command("select", file, "--epsilon", "0.05", "--time-limit", "6", "--json").json
-    members = tuple(int(name[1:]) for name in found["policies"])
+    printed = command("select", file, "--epsilon", "0.05", "--time-limit", "6", "--json").json
+    members = tuple(int(name[1:]) for name in printed["policies"])
     assert palm.certificate(V, members, 0.05).additive <= 1e-7
-    assert 1 < found["lower_bound"] <= found["size"] < 600
+    assert 1 < printed["lower_bound"] <= printed["size"] < 600
 
 
 def _prompts(path: Path, X: Floats) -> str:
@@ -146,8 +146,8 @@ def test_several_responses_to_a_prompt_are_averaged(command: Command, tmp_path: 
     (tmp_path / "x.csv").write_text(
         "policy,prompt,sample,brief\na,hi,0,0.2\na,hi,1,0.4\nb,hi,0,0.5\n"
     )
-    found = command("select", "x.csv", "--size", "1", "--json").json
-    assert found["policies"] == ["b"]
+    printed = command("select", "x.csv", "--size", "1", "--json").json
+    assert printed["policies"] == ["b"]
     (tmp_path / "y.csv").write_text("policy,prompt,brief\na,hi,0.2\na,hi,0.4\n")
     outcome = command("select", "y.csv", "--delta", "0.1")
     assert (outcome.code, "policy a has prompt 'hi' twice" in outcome.err) == (2, True)

@@ -34,8 +34,8 @@ def test_models_and_memory_are_shown(peer: Peer, command: Command, endpoints: st
     assert outcome.code == 0
     for shown in ("scorer", "1.2", "minilm", "warmth", "3 MiB", "7 MiB"):
         assert shown in outcome.out
-    found = command("status", "--endpoints", endpoints, "--json").json
-    assert [info["loaded_models"][0]["parameter_bytes"] for info in found] == [3 << 20] * 3
+    infos = command("status", "--endpoints", endpoints, "--json").json
+    assert [info["loaded_models"][0]["parameter_bytes"] for info in infos] == [3 << 20] * 3
 
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])

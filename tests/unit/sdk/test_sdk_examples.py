@@ -14,7 +14,7 @@ import pytest
 import palmfolio
 import palmfolio.report
 import palmfolio.testing
-from palmfolio import _client, errors
+from palmfolio import _async_client, _client, errors
 from palmfolio.types import (
     certificates,
     evaluations,
@@ -77,6 +77,9 @@ def _called_by_users() -> dict[str, Any]:
         palmfolio.AsyncClient,
         palmfolio.Operation,
         palmfolio.AsyncOperation,
+        _async_client.AsyncScorer,
+        _async_client.AsyncTrainer,
+        _async_client.AsyncSelector,
         palmfolio.PalmfolioError,
         palmfolio.ServiceError,
         palmfolio.FieldViolation,
@@ -85,7 +88,9 @@ def _called_by_users() -> dict[str, Any]:
         palmfolio.testing.Services,
     ]
     documented: dict[str, Any] = {cls.__name__: cls for cls in classes}
-    for cls in (*SERVICES.values(), palmfolio.Operation, palmfolio.testing.Services):
+    asynchronous = (palmfolio.AsyncClient, palmfolio.AsyncOperation)
+    operations = (palmfolio.Operation, *asynchronous)
+    for cls in (*SERVICES.values(), *operations, palmfolio.testing.Services):
         documented |= dict(_methods(cls))
     functions = [
         palmfolio.report.render,

@@ -50,7 +50,13 @@ class AsyncClient:
         self.selector = AsyncSelector(self._transport)
 
     async def close(self) -> None:
-        """As `Client.close`."""
+        """As `Client.close`.
+
+        Example:
+            async def main() -> None:
+                client = palmfolio.AsyncClient(scorer="127.0.0.1:8101")
+                await client.close()
+        """
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

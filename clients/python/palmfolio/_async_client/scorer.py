@@ -15,7 +15,14 @@ from palmfolio._scoring.session import DEFAULT_WINDOW, Session
 
 
 class AsyncScorer(AsyncService):
-    """`Scorer` for asyncio."""
+    """`Scorer` for asyncio.
+
+    Example:
+        async def scores(client: palmfolio.AsyncClient) -> None:
+            samples = [palmfolio.Sample("How are you?", "Fine, thank you!")]
+            rewards = await client.scorer.score(samples, traits=["brevity"])
+            print(rewards.normalised)
+    """
 
     async def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
         """As `Scorer.server_info`."""

@@ -15,7 +15,13 @@ AsyncBuild = AsyncOperation[types.Portfolio, types.BuildEvent]
 
 
 class AsyncSelector(AsyncService):
-    """`Selector` for asyncio."""
+    """`Selector` for asyncio.
+
+    Example:
+        async def member(client: palmfolio.AsyncClient) -> str:
+            route = await client.selector.route("quickstart", {"brevity": 2, "warmth": 1})
+            return route.policy
+    """
 
     async def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
         """As `Selector.server_info`."""

@@ -15,7 +15,12 @@ AsyncTraining = AsyncOperation[types.Policy, types.TrainingEvent]
 
 
 class AsyncTrainer(AsyncService):
-    """`Trainer` for asyncio."""
+    """`Trainer` for asyncio.
+
+    Example:
+        async def policies(client: palmfolio.AsyncClient) -> list[str]:
+            return [policy.name async for policy in client.trainer.list_policies()]
+    """
 
     async def server_info(self, *, timeout: float | None = None) -> types.ServerInfo:
         """As `Trainer.server_info`."""

@@ -126,8 +126,8 @@ class Scorer(Service):
         Example:
             typical = [palmfolio.Sample("Say hello.", text) for text in open("responses.txt")]
             method = palmfolio.CalibrationMethod.QUANTILE
-            found = client.scorer.calibrate("brevity", typical, method=method, validate_only=True)
-            print(found.previous_version, "becomes", found.trait.version)
+            fitted = client.scorer.calibrate("brevity", typical, method=method, validate_only=True)
+            print(fitted.previous_version, "becomes", fitted.trait.version)
         """
         call = calls.calibrate(trait, samples, method, tail, validate_only, request_id)
         return self._transport.unary(call, timeout)

@@ -230,8 +230,8 @@ class Selector(Service):
         Example:
             traits = ("warmth", "brevity")
             stored = palmfolio.StoredEvaluations("promptSets/1f0c", traits, source="study")
-            found = client.selector.select_portfolio(stored, delta=0.05, portfolio_id="study")
-            print([member.policy for member in found.portfolio.members])
+            selection = client.selector.select_portfolio(stored, delta=0.05, portfolio_id="study")
+            print([member.policy for member in selection.portfolio.members])
         """
         call = calls.select_portfolio(
             candidates,
@@ -267,8 +267,8 @@ class Selector(Service):
             timeout: seconds.
 
         Example:
-            found = client.selector.certify_portfolio("quickstart", epsilon=0.1)
-            print(found.certificate.additive, "for", found.certificate.worst_weights)
+            certificate = client.selector.certify_portfolio("quickstart", epsilon=0.1).certificate
+            print(certificate.additive, "for", certificate.worst_weights)
         """
         call = calls.certify_portfolio(candidates, policies, epsilon, delta, confidence_level)
         return self._transport.unary(call, timeout)

@@ -10,6 +10,7 @@ import grpc
 from palmfolio import errors, types
 from palmfolio._calls import scorer
 from palmfolio._calls.call import Call
+from palmfolio._names import resource_id
 from palmfolio._retry import Deadline, Patience, pause_before_retry
 from palmfolio._scoring.window import ScoreWindow
 from palmfolio._transport import Transport
@@ -78,7 +79,7 @@ class Session:
         if size < 1:
             raise errors.ConfigurationError(f"window must be at least 1, not {size}")
         known = {trait.name: trait for trait in served}
-        names = [name.removeprefix("traits/") for name in wanted] or list(known)
+        names = [resource_id(name) for name in wanted] or list(known)
         # The traits are sent by name, so that a server that restarts with other traits still scores
         # the same. A name that the server does not know is for the server to refuse.
         traits = [known.get(name, types.Trait(name)) for name in names]

@@ -1,5 +1,6 @@
 """Options that many commands share, and the client and consoles that they lead to."""
 
+import enum
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,45 @@ Endpoints = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+class Method(enum.StrEnum):
+    """How members are chosen."""
+
+    MINIMUM = "minimum"
+    GREEDY = "greedy"
+
+
+# What a portfolio must reach, wherever it is selected.
+Epsilon = Annotated[
+    float, typer.Option(metavar="E", help="Multiplicative gap that is allowed, in [0, 1).")
+]
+Delta = Annotated[float, typer.Option(metavar="D", help="Additive gap that is allowed, in [0, 1].")]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        help="Members at most. With epsilon and delta 0: the best portfolio of that size.",
+        show_default=False,
+    ),
+]
+SelectionMethod = Annotated[
+    Method, typer.Option(help="`minimum` proves that fewer do not do; `greedy` is quick.")
+]
+
+
+def check_target(epsilon: float, delta: float, size: int | None) -> None:
+    """Refuses a target out of range, before anything is read or sent.
+
+    Raises:
+        typer.BadParameter: the option and its range.
+    """
+    if not 0.0 <= epsilon < 1.0:
+        raise typer.BadParameter(f"--epsilon must lie in [0, 1), not {epsilon:g}")
+    if not 0.0 <= delta <= 1.0:
+        raise typer.BadParameter(f"--delta must lie in [0, 1], not {delta:g}")
+    if size is not None and size < 1:
+        raise typer.BadParameter(f"--size must be at least 1, not {size}")
 
 
 def client(endpoints: Path | None) -> "Client":

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from palmfolio._names import resource_id
 from palmfolio.errors import ConfigurationError
 from palmfolio.types import (
     Baselines,
@@ -110,10 +111,10 @@ class Report:
     @property
     def worst_weights(self) -> Weights | None:
         """The user who loses most at epsilon 0; None when no one loses anything."""
-        found = self.certificate
-        if found.gap <= _NOTHING:
+        certificate = self.certificate
+        if certificate.gap <= _NOTHING:
             return None
-        return found.gap_weights or found.worst_weights
+        return certificate.gap_weights or certificate.worst_weights
 
     def vector(self, by_trait: Mapping[str, float]) -> tuple[float, ...]:
         """Numbers by trait as a tuple in the order of `traits`; 0 where there is none."""
@@ -135,7 +136,7 @@ def letter(index: int) -> str:
 
 def short(name: str) -> str:
     """The first characters of a resource name's id, enough to distinguish ids."""
-    return name.rsplit("/", 1)[-1][:12]
+    return resource_id(name)[:12]
 
 
 def summary(report: Report) -> dict[str, Any]:
@@ -154,7 +155,7 @@ def summary(report: Report) -> dict[str, Any]:
     """
     certificate, baselines = report.certificate, report.baselines
     return {
-        "portfolio": short_portfolio(report.portfolio.name),
+        "portfolio": resource_id(report.portfolio.name),
         "traits": list(report.traits),
         "policies": [_policy(report.traits, member) for member in report.members],
         "candidates": len(report.candidates),
@@ -181,7 +182,7 @@ def _tradeoff_point(point: TradeoffPoint) -> dict[str, Any]:
         "gap": point.gap,
         "gap_lower_bound": point.gap_lower_bound,
         "optimal": point.optimal,
-        "policies": [policy.removeprefix("policies/") for policy in point.policies],
+        "policies": [resource_id(policy) for policy in point.policies],
         "worst_weights": dict(point.worst_weights),
     }
 
@@ -205,7 +206,7 @@ def _trainable(bound: TrainableBound | None) -> dict[str, Any] | None:
         "gap": bound.gap,
         "alpha": bound.alpha,
         "trainings": bound.trainings,
-        "refuted": [item.policy.removeprefix("policies/") for item in bound.refutations],
+        "refuted": [resource_id(item.policy) for item in bound.refutations],
         "worst_weights": dict(bound.worst_weights),
     }
 
@@ -214,15 +215,10 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def short_portfolio(name: str) -> str:
-    """A portfolio's id."""
-    return name.removeprefix("portfolios/")
-
-
 def _policy(traits: Sequence[str], candidate: Candidate) -> dict[str, Any]:
     weights = candidate.weights or {}
     return {
-        "id": candidate.policy.removeprefix("policies/"),
+        "id": resource_id(candidate.policy),
         "weights": {trait: weights[trait] for trait in traits if trait in weights},
         "value": {trait: candidate.value[trait] for trait in traits if trait in candidate.value},
         "adapter": candidate.adapter,

@@ -4,9 +4,10 @@ import json
 from importlib import resources
 from string import Template
 
+from palmfolio._names import resource_id
 from palmfolio.report import provenance, sections, text
 from palmfolio.report.figures import colours, line, parallel, slices, triangle
-from palmfolio.report.model import Report, letter, short_portfolio
+from palmfolio.report.model import Report, letter
 
 
 def render(report: Report) -> str:
@@ -21,7 +22,7 @@ def render(report: Report) -> str:
         page = palmfolio.report.render(palmfolio.report.Report(portfolio))
         Path("report.html").write_text(page, encoding="utf-8")
     """
-    name = short_portfolio(report.portfolio.name)
+    name = resource_id(report.portfolio.name)
     return Template(_file("page.html")).substitute(
         title=text.escape(f"Portfolio {name}"),
         colours=colours.rules(),

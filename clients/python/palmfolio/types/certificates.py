@@ -49,8 +49,8 @@ class Baselines:
 class Optimality:
     """How good a portfolio is among all portfolios of the same candidates."""
 
-    size_lower_bound: int
-    """No portfolio with fewer members meets the target; 0 without a target."""
+    size_lower_bound: int | None
+    """No portfolio with fewer members meets the target; None without a target."""
     gap_lower_bound: float = 0.0
     """No portfolio with as many members has a smaller gap; 0 when nothing better is proven."""
     optimal: bool = False

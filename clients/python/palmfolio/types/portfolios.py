@@ -144,8 +144,8 @@ class Portfolio:
     """When it was first asked for."""
     error: Failure | None = None
     """Why the last build failed; None when it did not."""
-    operation: str = ""
-    """`operations/{id}` of the last build; empty when nothing was built."""
+    operation: str | None = None
+    """`operations/{id}` of the last build; None when nothing was built."""
     failed_trainings: tuple[FailedTraining, ...] = ()
     """Trainings that failed while the build went on without them."""
     trait_versions: Mapping[str, str] = field(default_factory=dict)
@@ -174,12 +174,12 @@ class BuildEvent:
     stage: BuildStage = BuildStage.UNSPECIFIED
     message: str = ""
     """For people."""
-    policy: str = ""
-    """`policies/{id}` that it is about; empty when it is about no single policy."""
+    policy: str | None = None
+    """`policies/{id}` that it is about; None when it is about the whole build."""
     done: int = 0
     """Steps, responses or samples that are done, of `total`."""
-    total: int = 0
-    """0 for an event without a count."""
+    total: int | None = None
+    """None for an event without a count."""
     candidates_done: int = 0
     """Policies that are trained and evaluated, of `candidates_total`."""
     candidates_total: int = 0

@@ -33,12 +33,12 @@ def list_evaluations(
     with options.client(endpoints) as client:
         rows = client.selector.list_evaluations(policy=policy, trait=trait, source=source)
         # One more than asked for shows whether there are more.
-        found = list(itertools.islice(rows, limit + 1))
-    if len(found) > limit:
+        evaluations = list(itertools.islice(rows, limit + 1))
+    if len(evaluations) > limit:
         typer.echo(f"note: only the first {limit} are shown; see --limit", err=True)
     from palmfolio.cli.render import tables
 
-    options.show(as_json, found[:limit], tables.evaluations)
+    options.show(as_json, evaluations[:limit], tables.evaluations)
 
 
 @app.command("import")
@@ -73,7 +73,7 @@ def import_evaluations(
     versions = parse_versions(trait_versions)
     traits, rows = read_evaluations(file)
     with options.client(endpoints) as client:
-        found = client.selector.import_evaluations(source, traits, rows, trait_versions=versions)
+        imported = client.selector.import_evaluations(source, traits, rows, trait_versions=versions)
     from palmfolio.cli.render import tables
 
-    options.show(as_json, found, tables.evaluation_import)
+    options.show(as_json, imported, tables.evaluation_import)

@@ -20,19 +20,19 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="`operations/ID`, or t
 def list_operations(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """List the operations of the trainer and of the selector."""
     with options.client(endpoints) as client:
-        found = [
+        rows = [
             *(_row("training", item) for item in client.trainer.list_operations()),
             *(_row("build", item) for item in client.selector.list_operations()),
         ]
-    options.show(as_json, found, _table)
+    options.show(as_json, rows, _table)
 
 
 @app.command()
 def show(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """Show one operation."""
     with options.client(endpoints) as client:
-        found = _row(*_find(client, name))
-    options.show(as_json, found, lambda row: _table([row]))
+        row = _row(*_find(client, name))
+    options.show(as_json, row, lambda row: _table([row]))
 
 
 @app.command()
@@ -42,8 +42,8 @@ def cancel(name: Name, endpoints: options.Endpoints = None, as_json: options.Jso
         kind, operation = _find(client, name)
         operation.cancel()
         operation.refresh()
-        found = _row(kind, operation)
-    options.show(as_json, found, lambda row: _table([row]))
+        row = _row(kind, operation)
+    options.show(as_json, row, lambda row: _table([row]))
 
 
 def _find(client: "Client", name: str) -> tuple[str, Any]:

@@ -35,5 +35,5 @@ def create(
     texts = read_prompts(file)
     with options.client(endpoints) as client:
         created = client.selector.create_prompt_set(texts, display_name=name)
-    found = {"name": created.name, "prompts": len(texts), "display_name": created.display_name}
-    options.show(as_json, found, lambda value: f"{value['name']}  {value['prompts']} prompts")
+    stored = {"name": created.name, "prompts": len(texts), "display_name": created.display_name}
+    options.show(as_json, stored, lambda value: f"{value['name']}  {value['prompts']} prompts")

@@ -113,8 +113,8 @@ def _show(
     from palmfolio.cli.render.scoring import summary_table
 
     if output is not None:
-        found = {**summary.as_plain(), "output": str(output)}
-        options.show(as_json, found, lambda _: summary_table(summary, output))
+        plain = {**summary.as_plain(), "output": str(output)}
+        options.show(as_json, plain, lambda _: summary_table(summary, output))
     elif as_json:
         print_json(_joined(kept))
     else:

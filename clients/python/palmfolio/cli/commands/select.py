@@ -1,6 +1,5 @@
 """`palmfolio select`."""
 
-import enum
 import importlib
 import math
 from pathlib import Path
@@ -18,13 +17,6 @@ if TYPE_CHECKING:
 _NEEDED = ("numpy", "scipy.optimize", "palmfolio_palm")
 
 
-class Method(enum.StrEnum):
-    """How members are chosen."""
-
-    MINIMUM = "minimum"
-    GREEDY = "greedy"
-
-
 def select(
     file: Annotated[
         Path,
@@ -34,30 +26,23 @@ def select(
             "rows are per policy and prompt, and the gap's 95 % upper bound is reported.",
         ),
     ],
-    epsilon: Annotated[
-        float, typer.Option(metavar="E", help="Multiplicative gap that is allowed, in [0, 1).")
-    ] = 0.0,
-    delta: Annotated[
-        float, typer.Option(metavar="D", help="Additive gap that is allowed, in [0, 1].")
-    ] = 0.0,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            help="Members at most. With epsilon and delta 0: the best portfolio of that size.",
-            show_default=False,
-        ),
-    ] = None,
-    method: Annotated[
-        Method, typer.Option(help="`minimum` proves that fewer do not do; `greedy` is quick.")
-    ] = Method.MINIMUM,
+    epsilon: options.Epsilon = 0.0,
+    delta: options.Delta = 0.0,
+    size: options.Size = None,
+    method: options.SelectionMethod = options.Method.MINIMUM,
     time_limit: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Time for the search and its proof.")
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Time for the search and its proof; a selector takes 60 by default.",
+        ),
     ] = 18.0,
     as_json: options.Json = False,
 ) -> None:
     """Select the smallest portfolio from evaluations in a CSV file; needs no service."""
-    _check(epsilon, delta, size, time_limit)
+    options.check_target(epsilon, delta, size)
+    if not (math.isfinite(time_limit) and time_limit > 0.0):
+        raise typer.BadParameter(f"--time-limit must be a number > 0, not {time_limit:g}")
     from palmfolio.cli.files.evaluation_table import read_table
 
     table = read_table(file)
@@ -67,7 +52,7 @@ def select(
     from palmfolio_palm import Target, confidence
 
     target = Target(epsilon, delta, size or 0)
-    greedy = method is Method.GREEDY
+    greedy = method is options.Method.GREEDY
     with SearchProgress(options.console(stderr=True)) as progress:
         chosen = search(table, target, time_limit, greedy=greedy, progress=progress.show)
         bound = None if table.rewards is None else confidence(table.rewards, chosen.members)
@@ -77,17 +62,6 @@ def select(
         print_json(_plain(table, target, chosen, bound))
     else:
         options.console().print(portfolio(table, target, chosen, bound))
-
-
-def _check(epsilon: float, delta: float, size: int | None, time_limit: float) -> None:
-    if not 0.0 <= epsilon < 1.0:
-        raise typer.BadParameter(f"--epsilon must lie in [0, 1), not {epsilon:g}")
-    if not 0.0 <= delta <= 1.0:
-        raise typer.BadParameter(f"--delta must lie in [0, 1], not {delta:g}")
-    if size is not None and size < 1:
-        raise typer.BadParameter(f"--size must be at least 1, not {size}")
-    if not (math.isfinite(time_limit) and time_limit > 0.0):
-        raise typer.BadParameter(f"--time-limit must be a number > 0, not {time_limit:g}")
 
 
 def _check_installed() -> None:

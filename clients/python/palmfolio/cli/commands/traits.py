@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from palmfolio._names import resource_id
 from palmfolio.cli import options
 from palmfolio.cli.grammar import Noun
 
@@ -30,20 +31,20 @@ class Method(enum.StrEnum):
 def list_traits(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """List the traits that the scorer scores."""
     with options.client(endpoints) as client:
-        found = list(client.scorer.list_traits())
+        served = list(client.scorer.list_traits())
     from palmfolio.cli.render import tables
 
-    options.show(as_json, found, tables.traits)
+    options.show(as_json, served, tables.traits)
 
 
 @app.command()
 def explain(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """Show a trait's declaration, and everything that its version is made of."""
     with options.client(endpoints) as client:
-        found = _trait(client, name)
+        trait = _trait(client, name)
     from palmfolio.cli.render.traits import explanation
 
-    options.show(as_json, found, explanation)
+    options.show(as_json, trait, explanation)
 
 
 @app.command()
@@ -84,10 +85,10 @@ def calibrate(
     count_samples(sample)
     samples = [line.sample for line in read_samples(sample)]
     with options.client(endpoints) as client:
-        found = _calibrated(client, name, samples, method, tail, dry_run)
+        compared = _calibrated(client, name, samples, method, tail, dry_run)
     from palmfolio.cli.render.traits import comparison
 
-    options.show(as_json, found, comparison)
+    options.show(as_json, compared, comparison)
 
 
 def _calibrated(
@@ -110,7 +111,7 @@ def _calibrated(
 
 
 def _trait(client: "Client", name: str) -> "Trait":
-    wanted = name.removeprefix("traits/")
+    wanted = resource_id(name)
     served = {trait.name: trait for trait in client.scorer.list_traits()}
     if wanted not in served:
         known = ", ".join(served) or "none"

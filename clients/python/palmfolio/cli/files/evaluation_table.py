@@ -66,10 +66,10 @@ def read_evaluations(path: Path) -> tuple[tuple[str, ...], list[ImportedEvaluati
         ConfigurationError: the file cannot be read or used; the message names the row and column.
     """
     header, rows = _read(path)
-    found = [
+    policies = [
         ImportedEvaluation(row.policy, row.values, row.prompt or None, _sample(row)) for row in rows
     ]
-    return _traits(header), found
+    return _traits(header), policies
 
 
 def _sample(row: _Row) -> int:
@@ -163,9 +163,9 @@ def _value(text: str, where: str, policy: str, trait: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        found = f"is {text.strip()!r}, not a number" if text.strip() else "is empty"
+        problem = f"is {text.strip()!r}, not a number" if text.strip() else "is empty"
         raise ConfigurationError(
-            f"{place} {found}; give every policy a value in [0, 1] on every trait"
+            f"{place} {problem}; give every policy a value in [0, 1] on every trait"
         ) from None
     if not math.isfinite(value):
         raise ConfigurationError(f"{place} is {text.strip()}; measure it, or leave the policy out")
@@ -192,13 +192,13 @@ def _by_policy(traits: tuple[str, ...], rows: list[_Row]) -> Table:
 def _by_prompt(path: Path, traits: tuple[str, ...], rows: list[_Row]) -> Table:
     samples: dict[str, dict[str, dict[str, Values]]] = {}
     for row in rows:
-        found = samples.setdefault(row.policy, {}).setdefault(row.prompt, {})
-        if row.sample in found:
+        by_sample = samples.setdefault(row.policy, {}).setdefault(row.prompt, {})
+        if row.sample in by_sample:
             raise ConfigurationError(
                 f"{row.where}: policy {row.policy} has prompt {_quoted(row.prompt)} twice; keep "
                 "one row, or number several responses in a column `sample`"
             )
-        found[row.sample] = row.values
+        by_sample[row.sample] = row.values
     prompts = tuple(dict.fromkeys(row.prompt for row in rows))
     _check_paired(path, samples, prompts)
     rewards = tuple(

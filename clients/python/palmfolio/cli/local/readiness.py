@@ -30,8 +30,10 @@ async def wait_until_ready(
             last = ""
             while last != "ready":
                 try:
-                    found = (await services[name]()).readiness
-                    news = "ready" if found.ready else "; ".join(found.reasons) or "starting"
+                    readiness = (await services[name]()).readiness
+                    news = (
+                        "ready" if readiness.ready else "; ".join(readiness.reasons) or "starting"
+                    )
                 except Unavailable:
                     news = "starting"
                 if news != last:

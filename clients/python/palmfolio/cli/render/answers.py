@@ -11,13 +11,13 @@ from palmfolio.cli.render.tables import weights_text
 from palmfolio.report.model import short
 
 
-def plan(found: types.Plan) -> Table:
+def plan(planned: types.Plan) -> Table:
     """The trainings of a planned build, and its guarantee."""
     grid = _grid()
-    grid.add_row("trainings", f"{found.trainings:,} (allowed: {found.trainings_allowed:,})")
-    grid.add_row("made already", f"{found.trainings_reused:,}")
-    grid.add_row("responses", f"{found.responses:,} at most")
-    guarantee = found.guarantee
+    grid.add_row("trainings", f"{planned.trainings:,} (allowed: {planned.trainings_allowed:,})")
+    grid.add_row("made already", f"{planned.trainings_reused:,}")
+    grid.add_row("responses", f"{planned.responses:,} at most")
+    guarantee = planned.guarantee
     promised = "none beforehand; the build reports the gap that it reached"
     if guarantee is not None:
         promised = f"epsilon {guarantee.epsilon:.4f}, delta {guarantee.delta:.4f}"
@@ -29,16 +29,16 @@ def plan(found: types.Plan) -> Table:
                 " for the measured prompts; too few prompts to guarantee anything for others"
             )
     grid.add_row("guarantee", promised)
-    for number, weights in enumerate(found.weights[:10], 1):
+    for number, weights in enumerate(planned.weights[:10], 1):
         grid.add_row(f"training {number}", weights_text(weights))
-    if len(found.weights) > 10:
-        grid.add_row("", f"and {len(found.weights) - 10:,} more; --json lists them")
+    if len(planned.weights) > 10:
+        grid.add_row("", f"and {len(planned.weights) - 10:,} more; --json lists them")
     return grid
 
 
-def certification(found: types.Certification) -> Table:
+def certification(certified: types.Certification) -> Table:
     """The gaps of a certified portfolio."""
-    certificate, bound = found.certificate, found.confidence
+    certificate, bound = certified.certificate, certified.confidence
     grid = _grid()
     grid.add_row("additive gap", f"{certificate.additive:.6f}  at epsilon {certificate.epsilon:g}")
     if math.isfinite(certificate.multiplicative):

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from palmfolio.cli.render.live import LiveDisplay
 from palmfolio.report.model import short
 from palmfolio.types import BuildEvent, BuildStage
 
@@ -25,7 +24,7 @@ _LINE_SECONDS = 10.0
 _OPEN = (BuildStage.UNSPECIFIED, BuildStage.DONE)
 
 
-class BuildProgress:
+class BuildProgress(LiveDisplay):
     """Shows the events of one build, and adds up what each stage took.
 
     A build trains some policies while it evaluates others, so each stage has a bar of its own.
@@ -38,7 +37,6 @@ class BuildProgress:
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
         self._clock = clock
         self._opened = datetime.now(UTC)
         self._seconds: dict[str, float] = {}
@@ -55,26 +53,14 @@ class BuildProgress:
             console=console,
             transient=True,
         )
-        self._tasks: dict[BuildStage | None, TaskID] = {}
+        policies = self._bars.add_task("policies", total=None, note="")
+        self._tasks: dict[BuildStage | None, TaskID] = {None: policies}
+        super().__init__(console, self._bars)
 
     @property
     def seconds(self) -> Mapping[str, float]:
         """Seconds by stage so far: the time until each event counts for the event's stage."""
         return dict(self._seconds)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bars.start()
-            self._tasks[None] = self._bars.add_task("policies", total=None, note="")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._bars.stop()
 
     def show(self, event: BuildEvent) -> None:
         """Shows one more event."""
@@ -99,13 +85,13 @@ class BuildProgress:
             completed=event.candidates_done,
             total=event.candidates_total or None,
         )
-        if event.total == 0:
+        if event.total is None:
             return
         task = self._tasks.get(event.stage)
         if task is None:
             task = self._bars.add_task(str(event.stage), total=event.total, note="")
             self._tasks[event.stage] = task
-        about = event.message if event.stage is BuildStage.TRAINING else short(event.policy)
+        about = event.message if event.stage is BuildStage.TRAINING else short(event.policy or "")
         self._bars.update(
             task, completed=event.done, total=event.total, note=f"{about}  {_rewards(event)}"
         )
@@ -114,7 +100,7 @@ class BuildProgress:
 
     def _is_news(self, event: BuildEvent) -> bool:
         """Whether to print an event: those with a count only when complete, or at intervals."""
-        if event.total == 0:
+        if event.total is None:
             return True
         if event.done >= event.total:
             key = (event.stage, event.policy or str(event.candidates_done))

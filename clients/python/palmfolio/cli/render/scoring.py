@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -21,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palmfolio.cli.files.reward_summary import Summary
+from palmfolio.cli.render.live import LiveDisplay
 
 _LINE_SECONDS = 10.0
 # Redrawing the bar for every sample could take longer than scoring it.
@@ -32,7 +32,7 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:,.0f}/s" if task.speed else "–/s", style="dim")
 
 
-class ScoreProgress:
+class ScoreProgress(LiveDisplay):
     """A bar with rate and time left in a terminal; elsewhere a line every ten seconds.
 
     Args:
@@ -44,7 +44,6 @@ class ScoreProgress:
     def __init__(
         self, console: Console, total: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console
         self._total = total
         self._clock = clock
         self._start = self._last = clock()
@@ -58,20 +57,7 @@ class ScoreProgress:
             transient=True,
         )
         self._task = self._bar.add_task("", total=total)
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:  # elsewhere it would print an empty line
-            self._bar.stop()
+        super().__init__(console, self._bar)
 
     def show(self, done: int) -> None:
         """Shows the number of samples that are done."""
@@ -93,21 +79,21 @@ class ScoreProgress:
 
 def summary_table(summary: Summary, output: Path) -> Table:
     """One trait a row: how many samples it scored, and its means."""
-    found = summary.as_plain()
-    rate = found["samples_per_second"]
+    numbers = summary.as_plain()
+    rate = numbers["samples_per_second"]
     speed = f", {rate:,.0f}/s" if rate else ""
     grid = Table(
         "trait",
         "version",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
-        title=f"{summary.samples:,} samples in {found['seconds']:,.1f} s{speed} → {output}",
+        title=f"{summary.samples:,} samples in {numbers['seconds']:,.1f} s{speed} → {output}",
         title_justify="left",
         title_style="",
     )
     for name in ("scored", "mean", "raw mean"):
         grid.add_column(name, justify="right")
-    for name, trait in found["traits"].items():
+    for name, trait in numbers["traits"].items():
         versions = ", ".join(version[:12] for version in trait["versions"])
         means = (_mean(trait["mean"], ".3f"), _mean(trait["raw_mean"], ".4g"))
         grid.add_row(name, versions, f"{trait['scored']:,}", *means)

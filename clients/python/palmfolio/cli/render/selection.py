@@ -1,7 +1,6 @@
 """`palmfolio select` for people: the search's progress, and the portfolio."""
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, Group
@@ -9,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palmfolio.cli.files.evaluation_table import Table as Evaluations
+from palmfolio.cli.render.live import LiveDisplay
 from palmfolio.cli.render.tables import weights_text
 
 if TYPE_CHECKING:
@@ -24,26 +24,13 @@ _COLUMNS, _SHOWN = 8, 3
 _QUIET = 2.0
 
 
-class SearchProgress:
+class SearchProgress(LiveDisplay):
     """A line with the bounds that narrow: replaced in a terminal, one per change elsewhere."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
         self._status = console.status("searching")
         self._printed = ""
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._status.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._status.stop()
+        super().__init__(console, self._status)
 
     def show(self, progress: "Progress") -> None:
         """Shows the state of the search."""

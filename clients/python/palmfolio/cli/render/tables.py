@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palmfolio import types
+from palmfolio._names import resource_id
 from palmfolio.report import confidence, trainable
 from palmfolio.report.model import Report, short
 
@@ -63,13 +64,13 @@ def _value(candidate: types.Candidate, base: types.Candidate | None, trait: str)
 
 def certificate(report: Report) -> Table:
     """The certified gap, and the gaps of simpler choices."""
-    found, baselines = report.certificate, report.baselines
+    exact, baselines = report.certificate, report.baselines
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
     worst = weights_text(report.worst_weights, report.traits)
     rows = [
-        ("certified gap", f"{found.gap:.4f}  (additive, exact over every weighting)"),
+        ("certified gap", f"{exact.gap:.4f}  (additive, exact over every weighting)"),
         *_true_gap(report.portfolio.confidence),
         *_trainable(report.portfolio.trainable),
         ("worst-served user", worst),
@@ -125,7 +126,7 @@ def portfolios(items: Iterable[types.Portfolio]) -> Table:
     for item in items:
         gap = f"{item.certificate.gap:.4f}" if item.certificate else "–"
         grid.add_row(
-            item.name.removeprefix("portfolios/"),
+            resource_id(item.name),
             item.state,
             str(len(item.members)),
             str(len(item.candidates)),
@@ -140,7 +141,7 @@ def policies(items: Iterable[types.Policy]) -> Table:
     grid = new_table("policy", "state", "base model", "trained for")
     for item in items:
         origin = "base model, unchanged" if item.is_base_model else weights_text(item.spec.weights)
-        grid.add_row(item.name.removeprefix("policies/"), item.state, item.spec.base_model, origin)
+        grid.add_row(resource_id(item.name), item.state, item.spec.base_model, origin)
     return grid
 
 
@@ -162,7 +163,7 @@ def evaluations(items: Iterable[types.Evaluation]) -> Table:
     for item in items:
         reward = Text(item.failure, "red") if item.failure else Text(f"{item.normalised:.3f}")
         grid.add_row(
-            item.policy.removeprefix("policies/"),
+            resource_id(item.policy),
             Text(" ".join(item.prompt.split())[:60]),
             str(item.sample),
             item.trait,
@@ -173,14 +174,14 @@ def evaluations(items: Iterable[types.Evaluation]) -> Table:
     return grid
 
 
-def evaluation_import(found: types.EvaluationImport) -> Table:
+def evaluation_import(imported: types.EvaluationImport) -> Table:
     """The counts of an import, and the prompt set to select with."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
-    grid.add_row("rows", f"{found.rows:,}")
-    grid.add_row("policies", f"{found.policies:,}")
-    grid.add_row("prompt set", found.prompt_set or "none: the rows have no prompts")
+    grid.add_row("rows", f"{imported.rows:,}")
+    grid.add_row("policies", f"{imported.policies:,}")
+    grid.add_row("prompt set", imported.prompt_set or "none: the rows have no prompts")
     return grid
 
 
@@ -202,18 +203,18 @@ def rewards(samples: Sequence[types.Sample], scored: types.Rewards) -> Table:
     return grid
 
 
-def route(found: types.Route) -> Table:
+def route(routed: types.Route) -> Table:
     """The member that serves some weights."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
-    grid.add_row("policy", Text(found.policy, "bold"))
-    grid.add_row("for", weights_text(found.weights))
-    grid.add_row("utility", f"{found.utility:.4f}")
-    grid.add_row("gap", f"{found.gap:.4f}  (to the best candidate for these weights)")
-    values = ", ".join(f"{trait} {value:.3f}" for trait, value in sorted(found.value.items()))
+    grid.add_row("policy", Text(routed.policy, "bold"))
+    grid.add_row("for", weights_text(routed.weights))
+    grid.add_row("utility", f"{routed.utility:.4f}")
+    grid.add_row("gap", f"{routed.gap:.4f}  (to the best candidate for these weights)")
+    values = ", ".join(f"{trait} {value:.3f}" for trait, value in sorted(routed.value.items()))
     grid.add_row("value", values)
-    grid.add_row("adapter", found.adapter or "none: the base model itself")
+    grid.add_row("adapter", routed.adapter or "none: the base model itself")
     return grid
 
 

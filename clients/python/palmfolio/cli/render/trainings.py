@@ -2,8 +2,6 @@
 
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -18,12 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from palmfolio import types
+from palmfolio.cli.render.live import LiveDisplay
 from palmfolio.cli.render.tables import weights_text
 
 _LINE_SECONDS = 10.0
 
 
-class TrainingDisplay:
+class TrainingDisplay(LiveDisplay):
     """Shows the events of one training: a bar in a terminal, lines elsewhere.
 
     Args:
@@ -32,7 +31,6 @@ class TrainingDisplay:
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
         self._clock = clock
         self._stage = ""
         self._last_line = clock()
@@ -47,20 +45,7 @@ class TrainingDisplay:
             transient=True,
         )
         self._task = self._bar.add_task("training", total=None, rewards="")
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:  # elsewhere it would print an empty line
-            self._bar.stop()
+        super().__init__(console, self._bar)
 
     def show(self, event: types.TrainingEvent) -> None:
         """Shows one more event."""
@@ -85,26 +70,26 @@ class TrainingDisplay:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def policy(found: types.Policy) -> Table:
+def policy(trained: types.Policy) -> Table:
     """What determines a policy, and where its adapter is."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column(overflow="fold")
-    grid.add_row("policy", Text(found.name, "bold"))
-    grid.add_row("state", found.state)
-    if found.error is not None:
-        grid.add_row("error", Text(found.error.message, "red"))
-    grid.add_row("base model", found.spec.base_model)
-    if found.is_base_model:
+    grid.add_row("policy", Text(trained.name, "bold"))
+    grid.add_row("state", trained.state)
+    if trained.error is not None:
+        grid.add_row("error", Text(trained.error.message, "red"))
+    grid.add_row("base model", trained.spec.base_model)
+    if trained.is_base_model:
         grid.add_row("trained for", "nothing: the base model, unchanged")
         return grid
-    grid.add_row("trained for", weights_text(found.spec.weights))
-    for trait, version in sorted(found.spec.trait_versions.items()):
+    grid.add_row("trained for", weights_text(trained.spec.weights))
+    for trait, version in sorted(trained.spec.trait_versions.items()):
         grid.add_row(f"version of {trait}", version)
-    if found.spec.initial_policy:
-        grid.add_row("started from", found.spec.initial_policy)
-    grid.add_row("seed", str(found.spec.seed))
-    grid.add_row("adapter", found.adapter or "–")
+    if trained.spec.initial_policy:
+        grid.add_row("started from", trained.spec.initial_policy)
+    grid.add_row("seed", str(trained.spec.seed))
+    grid.add_row("adapter", trained.adapter or "–")
     return grid
 
 

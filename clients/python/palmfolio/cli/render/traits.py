@@ -37,26 +37,26 @@ def explanation(trait: types.Trait) -> Table:
     return grid
 
 
-def comparison(found: Comparison) -> Group:
+def comparison(compared: Comparison) -> Group:
     """Versions and normalisations, and the samples' quantiles under both."""
     grid = Table.grid(padding=(0, 2))
     for _ in range(3):
         grid.add_column(overflow="fold")
-    grid.add_row(Text(found.trait, "bold"), Text("version", "dim"), Text("normalisation", "dim"))
-    grid.add_row("before", found.version_before, found.normalisation_before)
-    after = "after" if found.stored else "after (not stored)"
-    grid.add_row(after, found.version_after, found.normalisation_after)
+    grid.add_row(Text(compared.trait, "bold"), Text("version", "dim"), Text("normalisation", "dim"))
+    grid.add_row("before", compared.version_before, compared.normalisation_before)
+    after = "after" if compared.stored else "after (not stored)"
+    grid.add_row(after, compared.version_after, compared.normalisation_after)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("quantile", "raw", "normalised before", "normalised after"):
         table.add_column(name, justify="right")
-    for quantile in found.distribution:
+    for quantile in compared.distribution:
         table.add_row(
             f"{quantile.level:.0%}",
             _number(quantile.raw, ".4g"),
             _number(quantile.before, ".3f"),
             _number(quantile.after, ".3f"),
         )
-    return Group(grid, table, Text(f"{found.scored_samples} samples scored", "dim"))
+    return Group(grid, table, Text(f"{compared.scored_samples} samples scored", "dim"))
 
 
 def _number(value: float | None, form: str) -> str:

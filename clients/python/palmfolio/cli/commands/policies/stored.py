@@ -12,19 +12,19 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="`policies/ID`, or the
 def list_policies(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """List the policies that the trainer has, newest first."""
     with options.client(endpoints) as client:
-        found = list(client.trainer.list_policies())
+        policies = list(client.trainer.list_policies())
     from palmfolio.cli.render import tables
 
-    options.show(as_json, found, tables.policies)
+    options.show(as_json, policies, tables.policies)
 
 
 def show(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """Show a policy: what determines it, and where its adapter is."""
     with options.client(endpoints) as client:
-        found = client.trainer.get_policy(name)
+        policy = client.trainer.get_policy(name)
     from palmfolio.cli.render import trainings
 
-    options.show(as_json, found, trainings.policy)
+    options.show(as_json, policy, trainings.policy)
 
 
 def delete(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:

@@ -68,7 +68,7 @@ def plan(
     with options.client(endpoints) as client:
         training = client.selector.create_prompt_set(wanted.training_prompts)
         evaluation = client.selector.create_prompt_set(wanted.evaluation_prompts)
-        found = client.selector.plan_portfolio(
+        planned = client.selector.plan_portfolio(
             wanted.with_prompt_sets(training.name, evaluation.name)
         )
-    options.show(as_json, found, answers.plan)
+    options.show(as_json, planned, answers.plan)

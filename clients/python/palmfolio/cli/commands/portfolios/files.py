@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from palmfolio._names import resource_id
 from palmfolio.cli import options
 from palmfolio.cli.commands.portfolios.stored import Name
 
@@ -29,7 +30,7 @@ def report(
 
     with options.client(endpoints) as client:
         content = render(_report(client, name))
-    path = output or Path(f"{name.removeprefix('portfolios/')}.html")
+    path = output or Path(f"{resource_id(name)}.html")
     path.write_text(content, encoding="utf-8")
     options.show(as_json, {"report": str(path)}, lambda value: f"wrote {value['report']}")
 
@@ -47,12 +48,14 @@ def export(
     from palmfolio.cli.render.plain import to_json, to_plain
 
     with options.client(endpoints) as client:
-        found = client.selector.get_portfolio(name)
-        curve = _curve(client, found) if found.certificate else ()
+        portfolio = client.selector.get_portfolio(name)
+        curve = _curve(client, portfolio) if portfolio.certificate else ()
     content = {
-        **to_plain(found),
-        "members": [member.policy for member in found.members],
-        "adapters": {member.policy: member.adapter for member in found.members if member.adapter},
+        **to_plain(portfolio),
+        "members": [member.policy for member in portfolio.members],
+        "adapters": {
+            member.policy: member.adapter for member in portfolio.members if member.adapter
+        },
         "tradeoff": to_plain(curve),
     }
     if output is None:

@@ -6,11 +6,10 @@ import typer
 
 from palmfolio.cli import options
 from palmfolio.cli.commands.portfolios.stored import Name, show_portfolio
-from palmfolio.cli.commands.select import Method
 from palmfolio.cli.pairs import parse_names, parse_versions
 
 if TYPE_CHECKING:
-    pass
+    from palmfolio import SamplingConfig, Selection, StoredEvaluations
 
 
 def select(
@@ -53,25 +52,16 @@ def select(
             help="Policies to choose from. Default: all that have the evaluations.",
         ),
     ] = "",
-    epsilon: Annotated[float, typer.Option(help="Multiplicative gap allowed, in [0, 1).")] = 0.0,
-    delta: Annotated[float, typer.Option(help="Additive gap allowed, in [0, 1].")] = 0.0,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="K",
-            min=1,
-            help="Members at most. With epsilon and delta 0: the best portfolio of that size.",
-            show_default=False,
-        ),
-    ] = None,
-    method: Annotated[
-        Method, typer.Option(help="`minimum` proves that fewer do not do; `greedy` is quick.")
-    ] = Method.MINIMUM,
+    epsilon: options.Epsilon = 0.0,
+    delta: options.Delta = 0.0,
+    size: options.Size = None,
+    method: options.SelectionMethod = options.Method.MINIMUM,
     time_limit: Annotated[
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Time for the proof. Default: the selector's.",
+            help="Time for the search and its proof. Default: the selector's, 60 unless its "
+            "configuration differs.",
             show_default=False,
         ),
     ] = None,
@@ -108,28 +98,19 @@ def select(
 
     `palmfolio select` does the same for a CSV file, without a service.
     """
-    from palmfolio import SamplingConfig, SelectionMethod, StoredEvaluations
+    from palmfolio import SamplingConfig, SelectionMethod
 
+    options.check_target(epsilon, delta, size)
     candidates: str | StoredEvaluations
     if (portfolio is None) == (prompt_set is None):
         raise typer.BadParameter("give either --portfolio, or --prompt-set with --traits")
     if portfolio is not None:
         candidates = portfolio
     else:
-        names = parse_names(traits)
-        if not names:
-            raise typer.BadParameter("--prompt-set needs --traits, for example kind,brief")
-        sampled = (samples, max_tokens, temperature, top_p, seed)
-        candidates = StoredEvaluations(
-            prompt_set=prompt_set or "",
-            traits=names,
-            trait_versions=parse_versions(trait_versions),
-            source=source,
-            sampling=SamplingConfig(*sampled) if source is None else None,
-            policies=parse_names(policies),
-        )
+        sampling = SamplingConfig(samples, max_tokens, temperature, top_p, seed)
+        candidates = _stored(prompt_set or "", traits, trait_versions, source, sampling, policies)
     with options.client(endpoints) as client:
-        found = client.selector.select_portfolio(
+        selection = client.selector.select_portfolio(
             candidates,
             epsilon=epsilon,
             delta=delta,
@@ -138,15 +119,43 @@ def select(
             time_limit=time_limit,
             portfolio_id=save,
         )
+    _show(selection, as_json)
+
+
+def _stored(
+    prompt_set: str,
+    traits: str,
+    trait_versions: str,
+    source: str | None,
+    sampling: "SamplingConfig",
+    policies: str,
+) -> "StoredEvaluations":
+    """The evaluations that the options name. Imported ones were not sampled here."""
+    from palmfolio import StoredEvaluations
+
+    names = parse_names(traits)
+    if not names:
+        raise typer.BadParameter("--prompt-set needs --traits, for example kind,brief")
+    return StoredEvaluations(
+        prompt_set=prompt_set,
+        traits=names,
+        trait_versions=parse_versions(trait_versions),
+        source=source,
+        sampling=sampling if source is None else None,
+        policies=parse_names(policies),
+    )
+
+
+def _show(selection: "Selection", as_json: bool) -> None:
     if as_json:
         from palmfolio.cli.render.plain import print_json
 
-        print_json(found)
+        print_json(selection)
         return
-    if found.incomplete_policies:
-        lacking = ", ".join(found.incomplete_policies)
-        typer.echo(f"note: no candidates, as they lack evaluations: {lacking}", err=True)
-    show_portfolio(found.portfolio, as_json)
+    if selection.incomplete_policies:
+        lacking = ", ".join(selection.incomplete_policies)
+        typer.echo(f"note: these policies lack evaluations and are left out: {lacking}", err=True)
+    show_portfolio(selection.portfolio, as_json)
 
 
 def certify(
@@ -160,8 +169,8 @@ def certify(
     from palmfolio.cli.render import answers
 
     with options.client(endpoints) as client:
-        found = client.selector.certify_portfolio(name, epsilon=epsilon, delta=delta)
-    options.show(as_json, found, answers.certification)
+        certification = client.selector.certify_portfolio(name, epsilon=epsilon, delta=delta)
+    options.show(as_json, certification, answers.certification)
 
 
 def tradeoff(
@@ -177,5 +186,5 @@ def tradeoff(
     from palmfolio.cli.render import answers
 
     with options.client(endpoints) as client:
-        found = client.selector.tradeoff_curve(name, max_size=max_size)
-    options.show(as_json, found, answers.tradeoff)
+        points = client.selector.tradeoff_curve(name, max_size=max_size)
+    options.show(as_json, points, answers.tradeoff)

@@ -20,7 +20,7 @@ def route(
     """Find the policy of a portfolio that serves a user best."""
     parsed = parse_weights(weights)
     with options.client(endpoints) as client:
-        found = client.selector.route(portfolio, parsed)
+        routed = client.selector.route(portfolio, parsed)
     from palmfolio.cli.render import tables
 
-    options.show(as_json, found, tables.route)
+    options.show(as_json, routed, tables.route)

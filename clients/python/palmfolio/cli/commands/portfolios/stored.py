@@ -15,17 +15,17 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The portfolio's name.
 def list_portfolios(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """List the portfolios, newest first."""
     with options.client(endpoints) as client:
-        found = list(client.selector.list_portfolios())
+        portfolios = list(client.selector.list_portfolios())
     from palmfolio.cli.render import tables
 
-    options.show(as_json, found, tables.portfolios)
+    options.show(as_json, portfolios, tables.portfolios)
 
 
 def show(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """Show a portfolio: its policies, their values and its certificate."""
     with options.client(endpoints) as client:
-        found = client.selector.get_portfolio(name)
-    show_portfolio(found, as_json)
+        portfolio = client.selector.get_portfolio(name)
+    show_portfolio(portfolio, as_json)
 
 
 def delete(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:

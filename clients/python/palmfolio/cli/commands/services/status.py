@@ -17,7 +17,7 @@ _SECONDS = 5.0
 def status(endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
     """Show whether each service is ready and what it has loaded; fail when one is not ready."""
     with options.client(endpoints) as client:
-        found = [
+        infos = [
             _info("scorer", client.scorer.server_info),
             _info("trainer", client.trainer.server_info),
             _info("selector", client.selector.server_info),
@@ -25,15 +25,15 @@ def status(endpoints: options.Endpoints = None, as_json: options.Json = False) -
     if as_json:
         from palmfolio.cli.render.plain import print_json
 
-        print_json(found)
+        print_json(infos)
     else:
         from palmfolio.cli.render import services
 
         console = options.console()
-        console.print(services.services(found))
-        if any(info.loaded_models for info in found):
-            console.print(services.models(found))
-    if not all(info.readiness.ready for info in found):
+        console.print(services.services(infos))
+        if any(info.loaded_models for info in infos):
+            console.print(services.models(infos))
+    if not all(info.readiness.ready for info in infos):
         raise typer.Exit(1)
 
 

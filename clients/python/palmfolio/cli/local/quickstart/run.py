@@ -10,6 +10,7 @@ from rich.console import Console
 from palmfolio import types
 from palmfolio._async_client import AsyncClient
 from palmfolio._connection import SERVICES
+from palmfolio._names import resource_id
 from palmfolio.cli.files.portfolio_spec import PortfolioFile, load_portfolio
 from palmfolio.cli.local.processes import Stack, check_installed, run_until_signalled, supervised
 from palmfolio.cli.local.quickstart.settings import Settings, exclusively
@@ -20,7 +21,6 @@ from palmfolio.cli.render import tables
 from palmfolio.cli.render.progress import BuildProgress
 from palmfolio.errors import AlreadyExists, PalmfolioError
 from palmfolio.report import Report, render, summary, tradeoff
-from palmfolio.report.model import short_portfolio
 
 
 class Quickstart:
@@ -66,8 +66,8 @@ class Quickstart:
             with self._stopwatch.stage("start"):
                 await stack.start(lambda name, at: self._say(f"{name:9} {at}  {_log(stack, name)}"))
                 await supervised(stack, self._until_ready(stack))
-            found = await supervised(stack, self._build_and_ask(stack, wanted))
-            self._report = dataclasses.replace(found, seconds=self._stopwatch.seconds())
+            report = await supervised(stack, self._build_and_ask(stack, wanted))
+            self._report = dataclasses.replace(report, seconds=self._stopwatch.seconds())
             self._tell(self._report)
             self._write(self._report)
             self._title("Stopping the services")
@@ -117,7 +117,7 @@ class Quickstart:
         return await operation.result()
 
     def _tell(self, report: Report) -> None:
-        name = short_portfolio(report.portfolio.name)
+        name = resource_id(report.portfolio.name)
         self._title(f"The portfolio {name}")
         self._console.print(tables.portfolio(report))
         self._console.print(tables.certificate(report))

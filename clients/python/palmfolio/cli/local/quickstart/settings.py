@@ -63,12 +63,12 @@ def find(output: Path, spec: Path | None) -> Settings:
     Raises:
         ConfigurationError: a file does not exist.
     """
-    found = spec or _example()
-    traits = found.parent / "traits.yaml"
-    for path in (found, traits):
+    file = spec or _example()
+    traits = file.parent / "traits.yaml"
+    for path in (file, traits):
         if not path.is_file():
             raise ConfigurationError(f"there is no {path}; the quickstart needs it")
-    return Settings(output, found, traits)
+    return Settings(output, file, traits)
 
 
 def _example() -> Path:

@@ -48,8 +48,8 @@ def test_nothing_is_left_to_build_or_install_with(built: Stack, service: str) ->
     names = installed(built, service)
     assert {"palmfolio", "grpcio", "pydantic"} <= names
     assert "pip" not in names
-    found = inside(built, service, "sh", "-c", "command -v gcc cc c++ make pip; true")
-    assert found == ""
+    tools = inside(built, service, "sh", "-c", "command -v gcc cc c++ make pip; true")
+    assert tools == ""
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -57,7 +57,7 @@ def arrows_between_rooms(package: str) -> Arrows:
     """The arrows between the rooms of a distribution, with the files that draw each."""
     folder = DISTRIBUTIONS[package]
     rooms = {path.name.removesuffix(".py") for path in folder.iterdir()}
-    found: dict[tuple[str, str], set[str]] = {}
+    arrows: dict[tuple[str, str], set[str]] = {}
     for file in sorted(folder.rglob("*.py")):
         path = file.relative_to(folder)
         here = path.parts[0].removesuffix(".py")
@@ -68,14 +68,14 @@ def arrows_between_rooms(package: str) -> Arrows:
             # What the package itself offers, such as `from palmfolio import Client`, is not a room.
             there = parts[1] if parts[1] in rooms else "__init__"
             if there != here:
-                found.setdefault((here, there), set()).add(str(path))
-    return found
+                arrows.setdefault((here, there), set()).add(str(path))
+    return arrows
 
 
 def arrows_between_distributions() -> Arrows:
     """The arrows between the distributions and `benchmarks`, with the files that draw each."""
     folders = {**DISTRIBUTIONS, "benchmarks": ROOT / "benchmarks"}
-    found: dict[tuple[str, str], set[str]] = {}
+    arrows: dict[tuple[str, str], set[str]] = {}
     for path in python_files():
         homes = [name for name, folder in folders.items() if folder in (ROOT / path).parents]
         for here in homes:
@@ -83,8 +83,8 @@ def arrows_between_distributions() -> Arrows:
                 there = module.split(".")[0]
                 common = module == PROTOCOL or module.startswith(f"{PROTOCOL}.")
                 if there in folders and there != here and not common:
-                    found.setdefault((here, there), set()).add(path)
-    return found
+                    arrows.setdefault((here, there), set()).add(path)
+    return arrows
 
 
 def circle(arrows: Arrows) -> list[str]:

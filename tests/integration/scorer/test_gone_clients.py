@@ -115,10 +115,10 @@ def test_a_client_that_is_killed(scorer: ScorerProcess, gate: Path, call: str) -
 
 
 @pytest.mark.parametrize("call", ["Score", "ScoreStream"])
-@pytest.mark.parametrize("how", ["cancelled", "deadline"])
-def test_a_call_that_is_given_up(scorer: ScorerProcess, gate: Path, call: str, how: str) -> None:
+@pytest.mark.parametrize("end", ["cancelled", "deadline"])
+def test_a_call_that_is_given_up(scorer: ScorerProcess, gate: Path, call: str, end: str) -> None:
     sample = scorer_pb2.Sample(response=str(gate))
-    timeout = 10 if how == "deadline" else None
+    timeout = 10 if end == "deadline" else None
     if call == "Score":
         request = scorer_pb2.ScoreRequest(samples=[sample] * PLACES, traits=["waiting"])
         running: Any = scorer.stub.Score.future(request, timeout=timeout)
@@ -127,7 +127,7 @@ def test_a_call_that_is_given_up(scorer: ScorerProcess, gate: Path, call: str, h
         stream = scorer_pb2.ScoreStreamRequest(items=[item] * PLACES, traits=["waiting"])
         running = scorer.stub.ScoreStream(iter([stream]), timeout=timeout)
     _wait_until_full(scorer)
-    if how == "cancelled":
+    if end == "cancelled":
         running.cancel()
     _wait_until(lambda: _is_admitted(scorer), scorer)
     assert not gate.exists()
@@ -135,4 +135,4 @@ def test_a_call_that_is_given_up(scorer: ScorerProcess, gate: Path, call: str, h
         "cancelled": grpc.StatusCode.CANCELLED,
         "deadline": grpc.StatusCode.DEADLINE_EXCEEDED,
     }
-    assert running.code() == expected[how]
+    assert running.code() == expected[end]

@@ -172,25 +172,25 @@ def _check(rewards: types_pb2.RewardMatrix, i: int, poison: Poison) -> None:
     if not poison.failed:
         assert status.status.code == 0
         return
-    said = status.status.message
+    message = status.status.message
     for detail in status.status.details:
         bad = error_details_pb2.BadRequest()
         if detail.Unpack(bad):
-            said += "".join(violation.description for violation in bad.field_violations)
+            message += "".join(violation.description for violation in bad.field_violations)
             assert [v.field for v in bad.field_violations] == [f"samples[{i}].{poison.field}"]
-    assert poison.message in said, said
+    assert poison.message in message, message
 
 
 @pytest.mark.parametrize("name", POISON)
 def test_poison_fails_no_other(scorer: ScorerProcess, name: str) -> None:
     poison = POISON[name]
     good = [Poison(text, frozenset()) for text in GOOD]
-    alone = _score(scorer, good)
+    separate = _score(scorer, good)
     rewards = _score(scorer, [*good[:2], poison, *good[2:]])
     _check(rewards, 2, poison)
     for i, position in enumerate((0, 1, 3, 4)):
         assert rewards.statuses[position].status.code == 0
-        assert _row(rewards, position) == pytest.approx(_row(alone, i), abs=1e-5)
+        assert _row(rewards, position) == pytest.approx(_row(separate, i), abs=1e-5)
     _assert_serving(scorer)
 
 

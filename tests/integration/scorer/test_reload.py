@@ -152,11 +152,11 @@ def test_traits_come_change_and_go(served: Reloading, models: Path) -> None:
 def test_models_are_reported_shared_and_unloaded_with_their_memory(
     served: Reloading, models: Path
 ) -> None:
-    (one,) = served.scorer.info().loaded_models
-    assert (one.source, list(one.traits)) == (str(models / "one"), ["rating"])
-    assert (one.device, one.dtype) == ("cpu", "float32") and len(one.revision) == 16
+    (model,) = served.scorer.info().loaded_models
+    assert (model.source, list(model.traits)) == (str(models / "one"), ["rating"])
+    assert (model.device, model.dtype) == ("cpu", "float32") and len(model.revision) == 16
     weights = (models / "one" / "model.safetensors").stat().st_size
-    assert one.parameter_bytes == pytest.approx(weights, rel=0.1)
+    assert model.parameter_bytes == pytest.approx(weights, rel=0.1)
 
     # In bfloat16, because weights as they are in the file are mapped, and read when needed.
     large = [_rating(models / "large", name, dtype="bfloat16") for name in ("big", "again")]

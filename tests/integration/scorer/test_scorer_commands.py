@@ -88,8 +88,8 @@ def test_a_trait_is_explained(command: Command) -> None:
 
 @pytest.mark.parametrize("arguments", [("traits",), ("traits", "list")])
 def test_traits_are_listed(command: Command, arguments: tuple[str, ...]) -> None:
-    found = _json(command(*arguments, "--json"))
-    assert [trait["name"] for trait in found] == ["relevance", "brevity", "warmth"]
+    traits = _json(command(*arguments, "--json"))
+    assert [trait["name"] for trait in traits] == ["relevance", "brevity", "warmth"]
 
 
 def test_calibration_shows_versions_and_distributions(command: Command, samples: str) -> None:

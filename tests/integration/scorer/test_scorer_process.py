@@ -73,10 +73,10 @@ def test_a_batch_scores_as_its_samples_do_alone(scorer: ScorerProcess) -> None:
     responses = [f"Answer {i}: " + "flour and water " * i for i in range(24)]
     together = _score(scorer, *responses).raw
     with_others = _score(scorer, *reversed(responses)).raw
-    alone = [value for response in responses for value in _score(scorer, response).raw]
-    assert together == pytest.approx(alone, abs=1e-5)
+    separate = [value for response in responses for value in _score(scorer, response).raw]
+    assert together == pytest.approx(separate, abs=1e-5)
     flipped = [v for i in reversed(range(24)) for v in with_others[3 * i : 3 * i + 3]]
-    assert flipped == pytest.approx(alone, abs=1e-5)
+    assert flipped == pytest.approx(separate, abs=1e-5)
 
 
 def test_poisoned_samples_fail_no_others_and_say_why(scorer: ScorerProcess) -> None:

@@ -48,12 +48,12 @@ def test_members_come_first_and_their_answers_are_shown(portfolio: selector_pb2.
 def test_the_certificate_is_what_linear_programs_find(portfolio: selector_pb2.Portfolio) -> None:
     V = values_of(portfolio)
     members = [i for i, c in enumerate(portfolio.candidates) if c.selected]
-    spec, found = portfolio.spec, portfolio.certificate
+    spec, certificate = portfolio.spec, portfolio.certificate
     expected = palm.verify(V, members, spec.epsilon, spec.delta)
-    assert found.additive == pytest.approx(expected.additive, abs=1e-6)
-    assert found.multiplicative == pytest.approx(expected.multiplicative, abs=1e-6)
-    assert found.gap == pytest.approx(palm.verify(V, members).additive, abs=1e-6)
-    assert found.additive <= spec.delta + 1e-9
+    assert certificate.additive == pytest.approx(expected.additive, abs=1e-6)
+    assert certificate.multiplicative == pytest.approx(expected.multiplicative, abs=1e-6)
+    assert certificate.gap == pytest.approx(palm.verify(V, members).additive, abs=1e-6)
+    assert certificate.additive <= spec.delta + 1e-9
 
 
 def test_values_are_the_means_of_the_scorers_rewards(

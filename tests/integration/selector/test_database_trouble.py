@@ -187,7 +187,7 @@ def test_a_full_volume_is_said_and_emptied(
     assert "full" in message or "No space left" in message
     await_trouble(process, message)
 
-    # A start on the full volume is no crash either.
+    # A start on the full volume is not a crash either.
     process.stop()
     process.start(until_ready=False)
     assert process.serves("")

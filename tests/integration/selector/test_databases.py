@@ -75,7 +75,7 @@ def test_the_same_evaluations_give_the_same_portfolio_to_the_digit(callers: list
     # The order in which rows came must not matter, and neither may the one they are stored in.
     assert load(postgresql, reversed(range(POLICIES))) == candidates
     for target in TARGETS:
-        found = []
+        portfolios = []
         for caller in callers:
             request = selector_pb2.SelectPortfolioRequest(
                 candidates=candidates,
@@ -84,8 +84,8 @@ def test_the_same_evaluations_give_the_same_portfolio_to_the_digit(callers: list
                 **target,
             )
             portfolio = caller.stub.SelectPortfolio(request, timeout=120).portfolio
-            found.append(comparable(portfolio).SerializeToString(deterministic=True))
-        assert found[0] == found[1], target
+            portfolios.append(comparable(portfolio).SerializeToString(deterministic=True))
+        assert portfolios[0] == portfolios[1], target
     curves = [
         caller.stub.TradeoffCurve(
             selector_pb2.TradeoffCurveRequest(candidates=candidates, max_size=5), timeout=120

@@ -81,9 +81,9 @@ def test_every_row_is_imported_and_listed_once(
 ) -> None:
     assert (imported.rows, imported.policies) == (POLICIES * PROMPTS, POLICIES)
     listed = list(client.selector.list_evaluations(source=SOURCE))
-    found = {(row.policy, row.prompt, row.trait): row.normalised for row in listed}
-    assert len(listed) == len(found) == rewards.size
-    assert found == {
+    rewards_of = {(row.policy, row.prompt, row.trait): row.normalised for row in listed}
+    assert len(listed) == len(rewards_of) == rewards.size
+    assert rewards_of == {
         (f"policies/sdk-{i}", f"sdk question {j}", trait): rewards[i, j, k]
         for i in range(POLICIES)
         for j in range(PROMPTS)
@@ -92,9 +92,9 @@ def test_every_row_is_imported_and_listed_once(
     assert {(row.source, row.trait_version, row.sampling) for row in listed} == {
         (SOURCE, "imported", None)
     }
-    one = list(client.selector.list_evaluations(policy="sdk-3", trait="kind", source=SOURCE))
-    assert {(row.policy, row.trait) for row in one} == {("policies/sdk-3", "kind")}
-    assert len(one) == PROMPTS
+    narrowed = list(client.selector.list_evaluations(policy="sdk-3", trait="kind", source=SOURCE))
+    assert {(row.policy, row.trait) for row in narrowed} == {("policies/sdk-3", "kind")}
+    assert len(narrowed) == PROMPTS
 
 
 def test_the_selection_is_certified_and_stored(
@@ -106,7 +106,7 @@ def test_the_selection_is_certified_and_stored(
     assert portfolio.certificate is not None and portfolio.confidence is not None
     assert portfolio.certificate.additive == pytest.approx(expected.additive, abs=1e-6)
     assert portfolio.confidence.prompts == PROMPTS
-    # As plain data, since NaN, the gap of a base model that is no candidate, equals nothing.
+    # As plain data, since NaN, the gap of a base model that is not a candidate, equals nothing.
     assert to_plain(client.selector.get_portfolio("sdk-study")) == to_plain(portfolio)
 
 
@@ -142,11 +142,11 @@ def test_members_are_certified_against_either_kind_of_candidates(
     expected = palm.verify(rewards.mean(axis=1), [0, 3], 0.1, 0.1)
     candidates: tuple[str | StoredEvaluations, ...] = (stored, portfolio.name)
     for chosen_from in candidates:
-        found = client.selector.certify_portfolio(
+        certificate = client.selector.certify_portfolio(
             chosen_from, policies=["sdk-3", "sdk-0"], epsilon=0.1, delta=0.1
         ).certificate
-        assert found.additive == pytest.approx(expected.additive, abs=1e-6)
-        assert found.multiplicative == pytest.approx(expected.multiplicative, abs=1e-6)
+        assert certificate.additive == pytest.approx(expected.additive, abs=1e-6)
+        assert certificate.multiplicative == pytest.approx(expected.multiplicative, abs=1e-6)
 
 
 def test_the_curve_of_stored_evaluations_falls(

@@ -106,7 +106,7 @@ def test_a_database_on_the_full_volume_is_waited_for(trainer: StartTrainer, volu
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     await_trouble(client, "full")
 
-    # A start on the full volume is no crash.
+    # A start on the full volume is not a crash.
     client.process.stop()
     client.process.start(until_ready=False)
     assert client.process.serves("")

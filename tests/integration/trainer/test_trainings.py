@@ -43,8 +43,8 @@ def test_a_trained_policy_answers_unlike_its_base(
         name: [c.text for c in completions if c.policy == name] for name in (base, trained.name)
     }
     assert texts[base] != texts[trained.name]
-    alone = trainer.generate(base, samples_per_prompt=8, max_tokens=12)
-    assert [c.text for c in alone] == texts[base]
+    separate = trainer.generate(base, samples_per_prompt=8, max_tokens=12)
+    assert [c.text for c in separate] == texts[base]
 
 
 def test_the_same_spec_is_trained_once(trainer: Client, trained: trainer_pb2.Policy) -> None:

@@ -153,9 +153,9 @@ class ServiceProcess:
         if time.monotonic() > give_up:
             raise self._failed(f"was not ready after {START_SECONDS:.0f} s")
 
-    def _failed(self, what: str) -> ServiceFailed:
+    def _failed(self, reason: str) -> ServiceFailed:
         tail = "\n".join(self.log_text().splitlines()[-_LOG_LINES:])
-        return ServiceFailed(f"the {self.name} {what}; {self.log} ends:\n{tail}")
+        return ServiceFailed(f"the {self.name} {reason}; {self.log} ends:\n{tail}")
 
 
 def start_service(name: str, config: Mapping[str, Any], folder: Path) -> ServiceProcess:

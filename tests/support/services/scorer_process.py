@@ -41,9 +41,9 @@ class ScorerProcess:
         """Values of `palmfolio_scorer_*` by the rest of the name and by labels, which are in the
         order of their names.
         """
-        found = re.search(r"serving metrics.*?address=(\S+)", self.log.read_text())
-        assert found
-        with urllib.request.urlopen(f"http://{found[1]}/metrics", timeout=20) as answer:
+        address = re.search(r"serving metrics.*?address=(\S+)", self.log.read_text())
+        assert address
+        with urllib.request.urlopen(f"http://{address[1]}/metrics", timeout=20) as answer:
             text = answer.read().decode()
         return {
             (sample.name.removeprefix("palmfolio_scorer_"), *sample.labels.values()): sample.value

@@ -108,8 +108,8 @@ class Client:
             ),
             timeout=DONE_SECONDS,
         )
-        found = [completion for answer in answers for completion in answer.completions]
-        return sorted(found, key=lambda c: (c.policy, c.prompt_index, c.sample_index))
+        completions = [completion for answer in answers for completion in answer.completions]
+        return sorted(completions, key=lambda c: (c.policy, c.prompt_index, c.sample_index))
 
     def base_policy(self) -> str:
         """The name of the base model's own policy."""
@@ -130,10 +130,10 @@ class Client:
 
 
 def _children(process: int) -> list[int]:
-    found = []
+    processes = []
     for task in Path(f"/proc/{process}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+        processes += [int(child) for child in (task / "children").read_text().split()]
+    return processes
 
 
 def _standard_error(process: int) -> str:

@@ -87,12 +87,12 @@ def migrate(database: Database, revision: str) -> None:
 
 def stored(connection: Connection) -> dict[str, list[dict[str, Any]]]:
     """Every row of the tables above, with the columns above."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    content: dict[str, list[dict[str, Any]]] = {}
     for table, rows in ROWS.items():
         columns = ", ".join(f'"{name}"' for name in rows[0])
         result = connection.execute(text(f"SELECT {columns} FROM {table}"))
-        found[table] = [dict(row._mapping) for row in result]
-    return found
+        content[table] = [dict(row._mapping) for row in result]
+    return content
 
 
 def insert(connection: Connection) -> None:

@@ -122,15 +122,15 @@ async def test_responses_that_are_missing_are_found_by_whole_pieces_of_the_set(
         rows = [(first, 0, "a"), (first, 1, "b"), (third, 0, "c")]
         evaluations.add_responses(session, key, measurement.sampling, rows)
         pieces = [evaluations.unsampled(session, measurement, key, size) for size in (1, 2, 3)]
-        found = [[[key for key, _ in piece] for piece in some] for some in pieces]
+        keys = [[[key for key, _ in piece] for piece in some] for some in pieces]
         evaluations.add_responses(
             session, key, measurement.sampling, [(second, 0, "d"), (second, 1, "e")]
         )
         later = evaluations.unsampled(session, measurement, key, 2)
-        return (first, second, third), found, later
+        return (first, second, third), keys, later
 
-    (first, second, third), found, later = await database.run(partly)
-    assert found == [
+    (first, second, third), keys, later = await database.run(partly)
+    assert keys == [
         [[second], [third]],
         [[first, second], [third]],
         [[first, second, third]],
@@ -291,8 +291,8 @@ async def test_a_deleted_portfolio_takes_its_trainings_with_it(database: Databas
         session.expire_all()
         return portfolios.find(session, "p"), portfolios.trainings(session, "p")
 
-    found, trainings = await database.run(delete)
-    assert found is None
+    stored, trainings = await database.run(delete)
+    assert stored is None
     assert list(trainings) == []
 
 

@@ -130,7 +130,7 @@ def share_of_vowels(prompts: list[str], _completions: list[str]) -> npt.NDArray[
 
 
 def train(folder: Path, tools: TrainingTools) -> TrainingResult:
-    """Trains the toy in a folder, with its base model beside it."""
+    """Trains the toy in a folder, with its base model next to it."""
     spec = parsed().spec
     task = TrainingTask(
         base_path=folder / "base",

@@ -100,9 +100,9 @@ def test_several_passes_give_the_update_of_one(base_path: Path, tmp_path: Path) 
     train(base_path, tmp_path / "one", settings=settings)
     settings = settings.model_copy(update={"completions_per_pass": 2})
     train(base_path, tmp_path / "four", settings=settings)
-    one, four = adapter(tmp_path / "one"), adapter(tmp_path / "four")
+    whole, split = adapter(tmp_path / "one"), adapter(tmp_path / "four")
     # Adam's first update is the gradient's sign: only entries near 0 may differ.
-    differing = [(one[key] - four[key]).abs() > 1e-4 for key in one]
+    differing = [(whole[key] - split[key]).abs() > 1e-4 for key in whole]
     assert torch.cat([d.flatten() for d in differing]).float().mean() < 0.01
 
 

@@ -172,13 +172,13 @@ def problem(hook: Hook) -> str:
     """What is wrong with a hook in the installed library; empty when it is as we need it."""
     module, _, path = hook.where.partition(":")
     use = f"palmfolio_trainer.{hook.used_by} needs {hook.where}"
-    found: Any = importlib.import_module(module)
+    attribute: Any = importlib.import_module(module)
     for name in path.split("."):
-        if not hasattr(found, name):
+        if not hasattr(attribute, name):
             return f"{use}, but the installed {module.split('.')[0]} has no {name!r} there"
-        found = getattr(found, name)
+        attribute = getattr(attribute, name)
     if hook.parameters or hook.leading:
-        has = list(inspect.signature(found).parameters)
+        has = list(inspect.signature(attribute).parameters)
         missing = [name for name in hook.parameters if name not in has]
         if missing:
             return f"{use} to take {', '.join(missing)}; it takes {', '.join(has)}"
@@ -188,7 +188,7 @@ def problem(hook: Hook) -> str:
         if first != leading:
             return f"{use} to take first {', '.join(leading)}; it takes {', '.join(has)}"
     if hook.source:
-        source = inspect.getsource(inspect.unwrap(found))
+        source = inspect.getsource(inspect.unwrap(attribute))
         missing = [text for text in hook.source if text not in source]
         if missing:
             return f"{use} to contain {missing[0]!r}, which its source no longer has"

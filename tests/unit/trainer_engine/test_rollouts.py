@@ -91,17 +91,17 @@ def test_a_completion_does_not_depend_on_its_batch(base_path: Path, adapter: Pat
     sampler = Sampler(base_path, dtype=torch.float32)
     policies = {"trained": adapter}
     together = flat(sampler.sample(policies, PROMPTS, samples_per_prompt=2, max_tokens=8))
-    alone = flat(
+    separate = flat(
         sampler.sample(policies, PROMPTS, samples_per_prompt=2, max_tokens=8, batch_size=1)
     )
-    assert together == alone
+    assert together == separate
 
 
 def test_the_base_is_unchanged_after_other_policies(base_path: Path, adapter: Path) -> None:
     sampler = Sampler(base_path)
-    alone = flat(sampler.sample({"base": None}, PROMPTS, max_tokens=8))
+    separate = flat(sampler.sample({"base": None}, PROMPTS, max_tokens=8))
     flat(sampler.sample({"trained": adapter}, PROMPTS, max_tokens=8))
-    assert flat(sampler.sample({"base": None}, PROMPTS, max_tokens=8)) == alone
+    assert flat(sampler.sample({"base": None}, PROMPTS, max_tokens=8)) == separate
 
 
 @pytest.mark.parametrize(

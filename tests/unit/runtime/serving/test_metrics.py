@@ -37,9 +37,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def _metrics_address(server: Server) -> str:
-    found = re.search(r"serving metrics.*?address=(\S+)", server.log.read_text())
-    assert found, server.log.read_text()
-    return found[1]
+    address = re.search(r"serving metrics.*?address=(\S+)", server.log.read_text())
+    assert address, server.log.read_text()
+    return address[1]
 
 
 def _read(server: Server, context: ssl.SSLContext | None = None) -> dict[tuple[str, ...], float]:

@@ -75,8 +75,8 @@ async def test_a_poisoned_sample_fails_no_other() -> None:
     assert table.raw[good, 0].tolist() == [value_of(texts[i]) for i in good]
     assert np.isnan(np.delete(table.raw, good, axis=0)).all()
     assert np.isnan(np.delete(table.normalised, good, axis=0)).all()
-    said = ["a kernel failed", "not finite", "UTF-8", "51 characters; at most 50", "tokenised"]
-    for i, part in [*enumerate(said, 1), (8, "a library gave up")]:
+    messages = ["a kernel failed", "not finite", "UTF-8", "51 characters; at most 50", "tokenised"]
+    for i, part in [*enumerate(messages, 1), (8, "a library gave up")]:
         assert part in table.failures[i, 0].message
 
 

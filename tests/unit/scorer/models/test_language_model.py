@@ -25,7 +25,7 @@ from tests.support.counting_model import engine_on, served
 from tests.support.tiny_models import language_model
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
-# Some are longer than `MAX_TOKENS`, together or even alone.
+# Some are longer than `MAX_TOKENS`, together or even on their own.
 LONG = st.builds(lambda text, times: text * times, TEXTS, st.sampled_from([1, 1, 6]))
 SAMPLES = st.lists(st.builds(Sample, LONG | st.just(""), LONG), min_size=1, max_size=8)
 MAX_TOKENS = 60
@@ -126,8 +126,8 @@ def test_rewards_equal_transformers_one_at_a_time(
     budget = data.draw(st.integers(1, 400))
     trait = _cached_trait(measure, chat, dtype, overflow)
     scored = _table(trait, [samples[i] for i in order], token_budget=budget).raw[:, 0]
-    alone = [_alone(sample, measure, chat, dtype, overflow) for sample in samples]
-    expected = np.array([np.nan if alone[i] is None else alone[i] for i in order], dtype=float)
+    singly = [_alone(sample, measure, chat, dtype, overflow) for sample in samples]
+    expected = np.array([np.nan if singly[i] is None else singly[i] for i in order], dtype=float)
     if dtype == "float32":
         assert scored == pytest.approx(expected, abs=1e-5, nan_ok=True)
     else:

@@ -39,19 +39,19 @@ def test_attention_stays_within_each_sequence(
     value = torch.randn(1, key_heads, total, 8, generator=generator)
     sequences = pack([Encoded([1] * n) for n in lengths], [[0]] * len(lengths), "cpu")
     with packed(sequences):
-        found, weights = packed_attention(_Layer(), query, key, value, None, is_causal=causal)
+        outputs, weights = packed_attention(_Layer(), query, key, value, None, is_causal=causal)
     assert weights is None
-    assert found.shape == (1, total, 4, 8)
+    assert outputs.shape == (1, total, 4, 8)
     for start, end in pairwise(sequences.bounds):
         own_query, own_key, own_value = (x[:, :, start:end] for x in (query, key, value))
         repeats = 4 // key_heads
-        alone = scaled_dot_product_attention(
+        single = scaled_dot_product_attention(
             own_query,
             own_key.repeat_interleave(repeats, 1),
             own_value.repeat_interleave(repeats, 1),
             is_causal=causal,
         )
-        torch.testing.assert_close(found[:, start:end], alone.transpose(1, 2))
+        torch.testing.assert_close(outputs[:, start:end], single.transpose(1, 2))
 
 
 def test_a_pack_ends_with_its_block_even_when_the_model_fails() -> None:
@@ -98,8 +98,8 @@ def test_windowed_attention_keeps_its_padding_and_its_rewards(tmp_path: Path) ->
     assert loaded.pads
     batch = [Encoded(list(range(5, 5 + n))) for n in (3, 20, 11)]
     with torch.inference_mode():
-        alone = [float(model(torch.tensor([encoded.ids])).logits[0, 0]) for encoded in batch]
-    assert loaded.forward(batch)[:, 0] == pytest.approx(alone, abs=1e-5)
+        singly = [float(model(torch.tensor([encoded.ids])).logits[0, 0]) for encoded in batch]
+    assert loaded.forward(batch)[:, 0] == pytest.approx(singly, abs=1e-5)
 
 
 def test_language_and_embedding_models_need_no_padding(tmp_path: Path) -> None:

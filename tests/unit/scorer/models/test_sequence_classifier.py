@@ -140,8 +140,8 @@ def _compared(
     budget = data.draw(st.integers(1, 600))
     requests = [[samples[i] for i in part] for part in (order[:cut], order[cut:]) if part]
     scored = _table(_trait(kind, style, dtype, overflow), requests, token_budget=budget)
-    alone = [_alone(kind, style, sample, dtype, overflow) for sample in samples]
-    expected = np.array([np.nan if alone[i] is None else alone[i] for i in order], dtype=float)
+    singly = [_alone(kind, style, sample, dtype, overflow) for sample in samples]
+    expected = np.array([np.nan if singly[i] is None else singly[i] for i in order], dtype=float)
     return scored, expected
 
 
@@ -153,8 +153,8 @@ def _compared(
 def test_float32_equals_transformers_one_at_a_time(
     kind: str, style: str, overflow: str, samples: list[Sample], data: st.DataObject
 ) -> None:
-    scored, alone = _compared(kind, style, "float32", overflow, samples, data)
-    assert scored == pytest.approx(alone, abs=1e-5, nan_ok=True)
+    scored, singly = _compared(kind, style, "float32", overflow, samples, data)
+    assert scored == pytest.approx(singly, abs=1e-5, nan_ok=True)
 
 
 @pytest.mark.parametrize("style", FORMATS)
@@ -164,8 +164,8 @@ def test_float32_equals_transformers_one_at_a_time(
 def test_bfloat16_stays_within_a_hundredth(
     kind: str, style: str, overflow: str, samples: list[Sample], data: st.DataObject
 ) -> None:
-    scored, alone = _compared(kind, style, "bfloat16", overflow, samples, data)
-    squashed, expected = (1 / (1 + np.exp(-values)) for values in (scored, alone))
+    scored, singly = _compared(kind, style, "bfloat16", overflow, samples, data)
+    squashed, expected = (1 / (1 + np.exp(-values)) for values in (scored, singly))
     assert squashed == pytest.approx(expected, abs=1e-2, nan_ok=True)
 
 

@@ -11,7 +11,11 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
 
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import ServiceError, invalid_argument
@@ -98,6 +102,29 @@ class Listing:
         size = min(page_size, MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE
         scope = digest({"listing": self._name, "filters": dict(filters or {})}, length=12)
         return Page(size, self._read(page_token, scope) if page_token else None, scope)
+
+    def newest_first(
+        self, session: Session, table: type[Row], page_size: int, page_token: str
+    ) -> tuple[Sequence[Row], str]:
+        """One page of a table's rows, newest first, and the next page's token.
+
+        Args:
+            table: has the columns `created` (a float) and `id` (a text), which are the listing's
+                key.
+            page_size: as the client sent it.
+            page_token: as the client sent it; empty for the first page.
+
+        Raises:
+            ServiceError: as `page`.
+        """
+        page = self.page(page_size, page_token)
+        columns: Any = table
+        query = select(table).order_by(columns.created.desc(), columns.id.desc())
+        if page.after is not None:
+            query = query.where(tuple_(columns.created, columns.id) < page.after)
+        # One row more than the page tells whether there is another page.
+        rows = session.scalars(query.limit(page.size + 1)).all()
+        return page.cut(rows, attrgetter("created", "id"))
 
     def _read(self, token: str, scope: str) -> Key:
         try:

@@ -9,7 +9,7 @@ from google.longrunning import operations_pb2
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import status_pb2
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2
@@ -65,12 +65,7 @@ def list_page(
     session: Session, page_size: int, page_token: str
 ) -> tuple[Sequence[OperationRow], str]:
     """One page of operations, newest first, and the next page's token (empty on the last)."""
-    page = _LISTING.page(page_size, page_token)
-    query = select(OperationRow).order_by(OperationRow.created.desc(), OperationRow.id.desc())
-    if page.after is not None:
-        query = query.where(tuple_(OperationRow.created, OperationRow.id) < page.after)
-    rows = session.scalars(query.limit(page.size + 1)).all()
-    return page.cut(rows, lambda row: (row.created, row.id))
+    return _LISTING.newest_first(session, OperationRow, page_size, page_token)
 
 
 def set_metadata(session: Session, row: OperationRow, metadata: Message) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from google.rpc import status_pb2
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, selector_pb2
@@ -199,12 +199,7 @@ def candidates(session: Session, portfolio: str) -> list[StoredCandidate]:
 
 def list_page(session: Session, size: int, token: str) -> tuple[Sequence[PortfolioRow], str]:
     """One page of portfolios, newest first, and the next page's token (empty on the last)."""
-    page = _LISTING.page(size, token)
-    query = select(PortfolioRow).order_by(PortfolioRow.created.desc(), PortfolioRow.id.desc())
-    if page.after is not None:
-        query = query.where(tuple_(PortfolioRow.created, PortfolioRow.id) < page.after)
-    rows = session.scalars(query.limit(page.size + 1)).all()
-    return page.cut(rows, lambda row: (row.created, row.id))
+    return _LISTING.newest_first(session, PortfolioRow, size, token)
 
 
 def delete(session: Session, identifier: str) -> None:

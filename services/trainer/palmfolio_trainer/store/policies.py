@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from google.longrunning import operations_pb2
 from google.rpc import status_pb2
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, trainer_pb2
@@ -195,13 +195,7 @@ def _check_queue(session: Session, max_alive_jobs: int) -> None:
 
 def list_page(session: Session, page_size: int, page_token: str) -> tuple[Sequence[PolicyRow], str]:
     """One page of policies, newest first, and the next page's token (empty on the last)."""
-    page = _LISTING.page(page_size, page_token)
-    query = select(PolicyRow).order_by(PolicyRow.created.desc(), PolicyRow.id.desc())
-    if page.after is not None:
-        query = query.where(tuple_(PolicyRow.created, PolicyRow.id) < page.after)
-    # One row more than the page tells whether there is another page.
-    rows = session.scalars(query.limit(page.size + 1)).all()
-    return page.cut(rows, lambda row: (row.created, row.id))
+    return _LISTING.newest_first(session, PolicyRow, page_size, page_token)
 
 
 def delete(session: Session, name: str) -> PolicyRow:

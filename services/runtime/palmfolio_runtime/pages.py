@@ -12,13 +12,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeAlias, TypeVar
-
-from sqlalchemy import select, tuple_
-from sqlalchemy.orm import Session
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import ServiceError, invalid_argument
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
@@ -104,7 +104,7 @@ class Listing:
         return Page(size, self._read(page_token, scope) if page_token else None, scope)
 
     def newest_first(
-        self, session: Session, table: type[Row], page_size: int, page_token: str
+        self, session: "Session", table: type[Row], page_size: int, page_token: str
     ) -> tuple[Sequence[Row], str]:
         """One page of a table's rows, newest first, and the next page's token.
 
@@ -117,6 +117,9 @@ class Listing:
         Raises:
             ServiceError: as `page`.
         """
+        # Here, because the scorer has pages and no database.
+        from sqlalchemy import select, tuple_
+
         page = self.page(page_size, page_token)
         columns: Any = table
         query = select(table).order_by(columns.created.desc(), columns.id.desc())

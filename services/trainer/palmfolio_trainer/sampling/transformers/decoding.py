@@ -88,15 +88,7 @@ def sample(
     device = model.device
     count = len(uniform_numbers)
     repeats = count // len(prompts)
-    width = max(len(prompt) for prompt in prompts)
-    ids = torch.full((len(prompts), width), pad_token)
-    mask = torch.zeros((len(prompts), width), dtype=torch.long)
-    # Padding is on the left: the last column then holds every prompt's last token.
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt) :] = torch.tensor(prompt)
-        mask[row, width - len(prompt) :] = 1
-
-    ids, mask = ids.to(device), mask.to(device)
+    ids, mask = (tensor.to(device) for tensor in _padded(prompts, pad_token))
     random = torch.from_numpy(uniform_numbers).to(device)
     ends = torch.tensor(list(end_tokens), device=device)
     cache = DynamicCache(config=model.config)
@@ -107,15 +99,7 @@ def sample(
     for step in range(settings.max_tokens):
         if cancelled is not None and cancelled():
             raise SamplingCancelled
-        logits = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            # An index, not a count: the slice of a count makes the projection copy its weights.
-            logits_to_keep=torch.tensor([ids.shape[1] - 1], device=device),
-        ).logits[:, -1]
+        logits = _last_logits(model, ids, mask, positions, cache)
         positions = positions[:, -1:]
         # The prompt was read once; from here on each of its completions has its own row.
         if step == 0:
@@ -137,6 +121,38 @@ def sample(
         mask = torch.nn.functional.pad(mask, (0, 1), value=1)
         positions = positions + 1
     return completions
+
+
+def _padded(prompts: Sequence[Sequence[int]], pad_token: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (n, width) of prompts, and the mask of the same shape: 0 for padding."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = torch.full((len(prompts), width), pad_token)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    # Padding is on the left: the last column then holds every prompt's last token.
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt) :] = torch.tensor(prompt)
+        mask[row, width - len(prompt) :] = 1
+    return ids, mask
+
+
+def _last_logits(
+    model: Any,
+    ids: torch.Tensor,
+    mask: torch.Tensor,
+    positions: torch.Tensor,
+    cache: DynamicCache,
+) -> torch.Tensor:
+    """The logits (n, vocabulary) of the next token; what the model read is added to the cache."""
+    logits: torch.Tensor = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        # An index, not a count: the slice of a count makes the projection copy its weights.
+        logits_to_keep=torch.tensor([ids.shape[1] - 1], device=ids.device),
+    ).logits
+    return logits[:, -1]
 
 
 def _choose(logits: torch.Tensor, random: torch.Tensor, settings: DecodingSettings) -> torch.Tensor:

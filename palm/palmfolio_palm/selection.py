@@ -24,6 +24,7 @@ from palmfolio_palm.covers.progress import ProgressCallback
 from palmfolio_palm.pareto import pareto
 from palmfolio_palm.validation import (
     TOLERANCE,
+    FloatArray,
     IntArray,
     check_delta,
     check_eps,
@@ -225,20 +226,28 @@ def select(
         members, lower_bound = smallest.indices, smallest.lower_bound
     if allowed and len(members) > allowed:
         best = best_portfolio(rows, allowed, eps=eps, time_limit=left(1.0), progress=progress)
-        if best.gap > delta + TOLERANCE:
+        if not _meets(rows, best, target):
             proven = lower_bound > allowed or best.lower_bound > delta + TOLERANCE
             raise TargetInfeasible(best, target.max_size, proven=proven)
         members = best.indices
     elif not greedy:
         limit = min(left(1.0), _GAP_SHARE * seconds)
         best = best_portfolio(rows, len(members), eps=eps, time_limit=limit, progress=progress)
-        if best.gap <= delta + TOLERANCE:
+        if _meets(rows, best, target):
             members = best.indices
     return replace(
         certify(values, order[members], target),
         size_lower_bound=lower_bound,
         optimal=lower_bound == len(members),
     )
+
+
+def _meets(values: FloatArray, best: BestPortfolio, target: Target) -> bool:
+    """Whether a portfolio of a small additive gap meets the target at tiny values too."""
+    if best.gap > target.delta + TOLERANCE:
+        return False
+    members = best.indices
+    return certificates(values, members, [(target.epsilon, target.delta)])[0].holds
 
 
 def certify(V: ArrayLike, members: ArrayLike, target: Target) -> Selection:

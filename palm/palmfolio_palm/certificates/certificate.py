@@ -77,7 +77,13 @@ class Certificate:
 
     @property
     def holds(self) -> bool:
-        """Whether the portfolio is (eps, delta)-approximate, up to rounding."""
+        """Whether the portfolio is (eps, delta)-approximate, up to rounding.
+
+        Where it has a meaning the multiplicative gap decides: its rounding is relative to each
+        user's best utility, so that no tiny trait is lost in it.
+        """
+        if self.multiplicative is not None:
+            return self.multiplicative <= self.eps + TOLERANCE
         return self.additive <= self.delta + TOLERANCE
 
 

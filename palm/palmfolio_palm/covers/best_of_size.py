@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,8 +24,8 @@ from palmfolio_palm.validation import (
 
 Objective = Literal["additive", "multiplicative"]
 
-# A gap within this of its lower bound counts as optimal: rewards are not measured more exactly, and
-# the bisection takes 20 steps to it.
+# A gap within this of its lower bound counts as optimal, times the largest value where the gap is
+# additive: rewards are not measured more exactly, and the bisection takes 20 steps to it.
 GAP_TOLERANCE = 1e-6
 # Demand weights that one trial hands on to the next one: they save finding them again.
 _POOL = 4000
@@ -43,7 +43,7 @@ class BestPortfolio:
         indices: at most k rows of V, increasing.
         gap: the portfolio's exact gap over the whole simplex.
         lower_bound: no portfolio of k policies has a smaller gap.
-        optimal: gap and lower_bound agree within `GAP_TOLERANCE`.
+        optimal: gap and lower_bound agree within 1e-6 (times the largest value, if additive).
         certificate: the portfolio's exact certificate.
         seconds: wall-clock time taken.
 
@@ -143,7 +143,8 @@ def tradeoff_curve(
     for i in range(k_max - 1, -1, -1):
         point = points[i]
         lower = max(lower, min(point.lower_bound, point.gap))
-        points[i] = _point(point.k, point.indices, lower, point.certificate, point)
+        optimal = point.gap - lower <= search.tolerance
+        points[i] = replace(point, lower_bound=lower, optimal=optimal)
     return points
 
 
@@ -168,13 +169,6 @@ def _problem(
     return problem
 
 
-def _point(
-    k: int, indices: IntArray, lower: float, exact: Certificate, old: BestPortfolio
-) -> BestPortfolio:
-    optimal = old.gap - lower <= GAP_TOLERANCE
-    return BestPortfolio(k, indices, old.gap, lower, optimal, exact, old.seconds)
-
-
 class _GapSearch:
     """Bisection on the gap; every trial value is a covering problem with k columns."""
 
@@ -192,6 +186,9 @@ class _GapSearch:
         self.members: IntArray = np.empty(0, dtype=np.intp)
         self.pool: FloatArray = starting_demand(problem.d)
         self.upper, self.lower = np.inf, 0.0
+        self.tolerance = GAP_TOLERANCE
+        if self.additive:
+            self.tolerance *= float(np.abs(problem.values).max()) or 1.0
 
     def solve(self, k: int, seconds: float, previous: IntArray) -> BestPortfolio:
         """The best portfolio of k columns, starting from the `previous` columns."""
@@ -200,14 +197,14 @@ class _GapSearch:
         self._start(k, previous)
         self._report(k, start)
         hopeful = 0.0
-        while self.upper - self.lower > GAP_TOLERANCE:
+        while self.upper - self.lower > self.tolerance:
             left = seconds - (time.monotonic() - start)
             if left <= 0.0:
                 break
             low = max(self.lower, hopeful)
             # Bisect while that is quick; then ask directly for anything better.
             narrow = self.upper - low < _NARROW * self.upper
-            trial = self.upper - 0.9 * GAP_TOLERANCE if narrow else 0.5 * (low + self.upper)
+            trial = self.upper - 0.9 * self.tolerance if narrow else 0.5 * (low + self.upper)
             if not self._attempt(k, trial, left if narrow else max(0.5, 0.15 * left)):
                 hopeful = trial
             self._report(k, start)
@@ -218,7 +215,7 @@ class _GapSearch:
             indices=indices,
             gap=self.upper,
             lower_bound=lower,
-            optimal=self.upper - lower <= GAP_TOLERANCE,
+            optimal=self.upper - lower <= self.tolerance,
             certificate=self._certificate(self.members),
             seconds=time.monotonic() - start,
         )
@@ -250,7 +247,7 @@ class _GapSearch:
                     return False
                 found = search.step(k)
                 if found is not None:
-                    self.members, self.upper = found, min(self._gap(found), trial)
+                    self.members, self.upper = found, self._gap(found)
                     return True
         except Infeasible:
             pass

@@ -60,6 +60,7 @@ class CoverProblem:
             chosen = check_portfolio(allowed, len(values), "allowed")
         self.supply: IntArray = chosen[pareto_rows(values[chosen])]
         self.columns: FloatArray = values[self.supply]
+        self._is_positive = bool(values.min() >= 0.0)
 
     @property
     def d(self) -> int:
@@ -73,8 +74,14 @@ class CoverProblem:
         return other
 
     def requirement(self, W: FloatArray) -> FloatArray:
-        """(1 − eps)·U(w) − delta for every row of `W`, as (m,)."""
-        required: FloatArray = (1.0 - self.eps) * best_values(self.reference, W) - self.delta
+        """(1 − eps)·U(w) − delta for every row of `W`, as (m,), less the rounding that is allowed.
+
+        What is allowed is relative to the values that a user weighs: beside a relative loss, an
+        absolute slack would let a user lose everything on a trait of tiny values.
+        """
+        best = best_values(self.reference, W)
+        size = best if self._is_positive else best_values(np.abs(self.reference), W)
+        required: FloatArray = (1.0 - self.eps) * best - self.delta - TOLERANCE * size
         return required
 
     def covers(self, W: FloatArray) -> BoolArray:
@@ -84,7 +91,7 @@ class CoverProblem:
             Infeasible: when no column covers one of the weights.
         """
         utility = W @ self.columns.T
-        covered: BoolArray = utility >= (self.requirement(W) - TOLERANCE)[:, None]
+        covered: BoolArray = utility >= self.requirement(W)[:, None]
         uncovered = np.flatnonzero(~covered.any(axis=1))
         if uncovered.size:
             self._raise_infeasible(W[uncovered[0]])
@@ -99,7 +106,7 @@ class CoverProblem:
         W = corners_of(self.columns[members])
         excess = self.excess(members, W)
         order = np.argsort(-excess, kind="stable")
-        return W[order[excess[order] > TOLERANCE]]
+        return W[order[excess[order] > 0.0]]
 
     def excess(self, members: IntArray, W: FloatArray) -> FloatArray:
         """By how much the columns `members` miss what each weight of `W` requires, as (m,)."""
@@ -111,7 +118,8 @@ class CoverProblem:
         W = w[None, :]
         with contextlib.suppress(CornersUnavailable):
             W = np.concatenate([W, corners_of(self.columns)])
-        gaps = self.requirement(W) + self.delta - best_values(self.columns, W)
+        best = best_values(self.reference, W)
+        gaps = (1.0 - self.eps) * best - best_values(self.columns, W)
         worst = int(np.argmax(gaps))
         raise Infeasible(W[worst], max(0.0, float(gaps[worst])), self.delta)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from palmfolio_palm.certificates.certificate import additive_maximiser, are_near
 from palmfolio_palm.covers.cover_problem import CoverProblem
-from palmfolio_palm.validation import TOLERANCE, FloatArray, IntArray
+from palmfolio_palm.validation import FloatArray, IntArray
 
 # Seconds that `complete` has past the time limit. The alternative is to make every open candidate
 # a member; a few seconds of linear programs leave most of them out.
@@ -73,4 +73,4 @@ def _open_candidates(problem: CoverProblem, members: IntArray) -> IntArray:
 def _worst_weights(problem: CoverProblem, candidate: int, members: IntArray) -> FloatArray | None:
     """Where a row of the reference is furthest above `members`; None within the target."""
     w = additive_maximiser(problem.reference[candidate], problem.columns[members], problem.eps)
-    return w if problem.excess(members, w[None, :])[0] > TOLERANCE else None
+    return w if problem.excess(members, w[None, :])[0] > 0.0 else None

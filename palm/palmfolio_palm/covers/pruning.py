@@ -13,7 +13,7 @@ import numpy as np
 
 from palmfolio_palm.certificates.corners import CornersUnavailable, corners_of
 from palmfolio_palm.covers.cover_problem import CoverProblem
-from palmfolio_palm.validation import TOLERANCE, BoolArray, FloatArray, IntArray
+from palmfolio_palm.validation import BoolArray, FloatArray, IntArray
 
 # Members within this of the best at a corner weight count as tied there. A wider tolerance costs
 # time only: the result is certified as a whole.
@@ -94,4 +94,4 @@ def _is_needed(problem: CoverProblem, member: np.intp, around: IntArray, rest: I
     W = corners_of(problem.columns[around])
     reached = (W @ problem.columns[around].T).max(axis=1)
     W = W[W @ problem.columns[member] >= reached - _TIED]
-    return len(W) > 0 and bool((problem.excess(rest, W) > TOLERANCE).any())
+    return len(W) > 0 and bool((problem.excess(rest, W) > 0.0).any())

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from palmfolio_palm import (
     Infeasible,
     Progress,
+    Target,
     best_portfolio,
     certificate,
     greedy_cover,
     min_portfolio,
+    select,
     tradeoff_curve,
     verify,
 )
@@ -196,6 +198,29 @@ def test_best_multiplicative_equals_exhaustive_search(k: int) -> None:
     ]
     assert result.optimal
     assert result.gap == pytest.approx(min(g for g in gaps if g is not None), abs=2e-6)
+
+
+def test_targets_are_relative_to_tiny_values_too() -> None:
+    V = [[0.9, 1e-10], [0.5, 9e-10]]
+    result = min_portfolio(V, 0.05, 0.0)
+    assert (result.size, result.optimal) == (2, True)
+    assert not certificate(V, [0], 0.05).holds
+    assert result.certificate.multiplicative == 0.0
+    assert len(greedy_cover(V, 0.05, 0.0).indices) == 2
+    assert select(V, Target(0.05, 0.0), 5).members.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e-9, 1e-13])
+def test_the_best_is_the_same_at_every_scale(scale: float) -> None:
+    V = np.maximum(sphere(11, 3, 4), 0.05)
+    result = best_portfolio(scale * V, 2, objective="multiplicative", time_limit=60)
+    assert result.optimal
+    assert result.gap == result.certificate.multiplicative
+    gaps = [certificate(V, list(P)).multiplicative for P in itertools.combinations(range(11), 2)]
+    assert result.gap == pytest.approx(min(g for g in gaps if g is not None), abs=2e-6)
+    additive = best_portfolio(scale * V, 2, time_limit=60)
+    assert additive.optimal and additive.gap == additive.certificate.additive
+    assert additive.gap == pytest.approx(scale * best_gap(V, 2, 0.0), abs=2e-6 * scale)
 
 
 def test_curve_equals_exhaustive_search_and_never_rises() -> None:

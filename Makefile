@@ -7,7 +7,7 @@ PIP := $(PY) -m pip --disable-pip-version-check
 LOCKED := $(PIP) install --quiet --progress-bar on --no-deps --require-hashes -r
 # torch's build: `make venv TORCH=cpu` or `TORCH=index`. By default the CPU's where pip finds one.
 TORCH := auto
-SOURCES := palm clients/python/palmfolio services requirements docs tests
+SOURCES := palm clients/python/palmfolio services requirements docs tests benchmarks protos examples/trait_plugin
 
 .PHONY: quickstart test test-docker check lint protos check-protos reference check-reference format lock venv clean
 

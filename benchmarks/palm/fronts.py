@@ -18,13 +18,15 @@ Trainable: TypeAlias = Callable[[Floats], Floats]
 def sphere(n: int, d: int, seed: int = 0) -> Floats:
     """The positive orthant of the unit sphere, sampled uniformly."""
     x = np.abs(np.random.default_rng(seed).normal(size=(n, d)))
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
+    directions: Floats = x / np.linalg.norm(x, axis=1, keepdims=True)
+    return directions
 
 
 def power(n: int, d: int, seed: int = 0) -> Floats:
     """Σ v^1.5 = 1 with v ≥ 0; directions uniform on the sphere."""
     x = sphere(n, d, seed)
-    return x / (x**1.5).sum(axis=1, keepdims=True) ** (1 / 1.5)
+    scaled: Floats = x / (x**1.5).sum(axis=1, keepdims=True) ** (1 / 1.5)
+    return scaled
 
 
 def clustered(n: int, d: int, seed: int = 0) -> Floats:

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import time
 from collections.abc import Iterable
+from typing import Any
 
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample, SampleError
@@ -69,7 +70,7 @@ TEXTS = {
 }
 
 
-def milliseconds(trait: TextTrait, text: str, repeat: int) -> float:
+def milliseconds(trait: TextTrait[Any], text: str, repeat: int) -> float:
     """The least processor time of some runs: other programs on the machine do not count."""
     sample, times = Sample("prompt", text, "#### 18"), []
     for _ in range(repeat):

@@ -41,7 +41,7 @@ def mixed_length_texts(prompts: Path, count: int, folder: Path, seed: int = 0) -
         source = f"{i}. {sources[i % len(sources)]} "
         copies = 1 + int(length) * 6 // len(source)
         ids = tokenizer(source * copies, add_special_tokens=False, verbose=False)["input_ids"]
-        texts.append(tokenizer.decode(ids[: int(length) - 2]))
+        texts.append(str(tokenizer.decode(ids[: int(length) - 2])))
     if len(set(texts)) != count:
         raise ValueError("two texts are equal: the benchmark must not profit from deduplication")
     return texts

@@ -73,7 +73,7 @@ def test_it_is_as_small_as_exhaustive_search(command: Command, tmp_path: Path, s
     assert outcome.json["size"] == outcome.json["lower_bound"] == _smallest(V, eps, delta)
 
 
-def test_a_size_alone_gives_the_best_of_that_size(command: Command, tmp_path: Path) -> None:
+def test_only_a_size_gives_the_best_of_that_size(command: Command, tmp_path: Path) -> None:
     V = np.random.default_rng(5).dirichlet(np.ones(3), 8)
     printed = command("select", _write(tmp_path / "v.csv", V), "--size", "3", "--json").json
     best = min(palm.certificate(V, P).additive for P in itertools.combinations(range(8), 3))

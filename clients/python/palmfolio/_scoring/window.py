@@ -116,9 +116,9 @@ class ScoreWindow:
         """The number of samples that may be read in addition to those allowed before."""
         if self._held_bytes >= _MOST_BYTES_HELD:
             return 0
-        room = min(_SAMPLES_READ_AT_ONCE, self._size - len(self._held)) - self._allowed
-        self._allowed += max(0, room)
-        return max(0, room)
+        free = min(_SAMPLES_READ_AT_ONCE, self._size - len(self._held)) - self._allowed
+        self._allowed += max(0, free)
+        return max(0, free)
 
     def add(self, sample: types.Sample) -> None:
         """Adds the next sample. An object of another class ends the input with an error."""

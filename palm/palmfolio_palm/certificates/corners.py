@@ -138,22 +138,27 @@ def _are_too_many(points: FloatArray) -> bool:
 
 
 def _envelope(points: FloatArray) -> FloatArray:
-    """Breakpoints of x ↦ max_p x·p_0 + (1 − x)·p_1 for mutually undominated points."""
-    order = np.argsort(points[:, 0])
-    slope = (points[:, 0] - points[:, 1])[order]
-    height = points[order, 1]
+    """Breakpoints of x ↦ max_p x·p_0 + (1 − x)·p_1.
+
+    Rounding may leave points that another one dominates, and equal slopes: of these only the
+    highest line counts.
+    """
+    slopes, heights = points[:, 0] - points[:, 1], points[:, 1]
+    order = np.lexsort((heights, slopes))
+    slope, height = slopes[order], heights[order]
     hull: list[int] = []
     breaks: list[float] = []
     for i in range(len(order)):
         x = -math.inf
         while hull:
             j = hull[-1]
-            x = (height[j] - height[i]) / (slope[i] - slope[j])
-            if breaks and x <= breaks[-1]:
-                hull.pop()
+            if slope[i] > slope[j]:
+                x = (height[j] - height[i]) / (slope[i] - slope[j])
+                if not breaks or x > breaks[-1]:
+                    break
+            hull.pop()
+            if breaks:
                 breaks.pop()
-                continue
-            break
         if hull:
             breaks.append(float(x))
         hull.append(i)

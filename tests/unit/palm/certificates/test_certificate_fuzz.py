@@ -50,6 +50,11 @@ def test_no_certificate_is_understated(batch: int) -> None:
         assert wrong is None, f"number {number}: {wrong}\n{V!r}\n{P}, {eps}, {delta}"
 
 
+@pytest.mark.parametrize("number", [13042, 14026, 55042, 59290, 63714])
+def test_points_that_rounding_puts_on_one_line_hide_no_gap(number: int) -> None:
+    assert check(*awkward_values(number)) is None
+
+
 @pytest.mark.parametrize(
     ("V", "P", "gap"),
     [

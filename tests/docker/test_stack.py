@@ -46,7 +46,8 @@ def comparable(portfolio: palmfolio.Portfolio) -> dict[str, object]:
         del fields[own]
     for candidate in fields["candidates"]:
         # The address ends in a digest of the adapter's bytes, in which rounding shows as well.
-        candidate["adapter"] = candidate["adapter"].rpartition("/")[0]
+        adapter = candidate["adapter"] or ""  # None for the base model
+        candidate["adapter"] = adapter.rpartition("/")[0]
     return fields
 
 

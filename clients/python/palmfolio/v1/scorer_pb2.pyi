@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from palmfolio.v1 import prompts_pb2 as _prompts_pb2
 from palmfolio.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -84,6 +85,7 @@ class Trait(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`traits/{name}`."""
     kind: _builtins.str
@@ -105,6 +107,13 @@ class Trait(_message.Message):
         other values as JSON. Empty while the trait cannot be scored.
         """
 
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the trait reads of a sample, sorted: of `prompt`, `reference` and `response`. A trait that
+        reads `reference` cannot score a sample whose prompt has none. Empty while the trait cannot be
+        scored.
+        """
+
     def __init__(
         self,
         *,
@@ -116,10 +125,11 @@ class Trait(_message.Message):
         failure: _builtins.str = ...,
         model: _builtins.str = ...,
         provenance: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "failure", b"failure", "kind", b"kind", "model", b"model", "name", b"name", "normalisation", b"normalisation", "provenance", b"provenance", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "failure", b"failure", "fields", b"fields", "kind", b"kind", "model", b"model", "name", b"name", "normalisation", b"normalisation", "provenance", b"provenance", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,23 +197,21 @@ class Sample(_message.Message):
 
     PROMPT_FIELD_NUMBER: _builtins.int
     RESPONSE_FIELD_NUMBER: _builtins.int
-    REFERENCE_FIELD_NUMBER: _builtins.int
-    prompt: _builtins.str
-    """What the user asked. At most `max_characters` characters."""
     response: _builtins.str
     """What the policy answered. At most `max_characters` characters."""
-    reference: _builtins.str
-    """The expected answer, for traits that compare with one."""
+    @_builtins.property
+    def prompt(self) -> _prompts_pb2.Prompt:
+        """What the policy was asked, and the expected answer where there is one. Required."""
+
     def __init__(
         self,
         *,
-        prompt: _builtins.str = ...,
+        prompt: _prompts_pb2.Prompt | None = ...,
         response: _builtins.str = ...,
-        reference: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt", "reference", b"reference", "response", b"response"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt", "response", b"response"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from palmfolio.v1 import prompts_pb2 as _prompts_pb2
 from palmfolio.v1 import trainer_pb2 as _trainer_pb2
 from palmfolio.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
@@ -127,14 +128,14 @@ class CreatePromptSetRequest(_message.Message):
     request_id: _builtins.str
     """Makes retries safe; see `TrainPolicyRequest.request_id`. Required."""
     @_builtins.property
-    def prompt_set(self) -> _types_pb2.PromptSet:
+    def prompt_set(self) -> _prompts_pb2.PromptSet:
         """The prompts. Required."""
 
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
-        prompt_set: _types_pb2.PromptSet | None = ...,
+        prompt_set: _prompts_pb2.PromptSet | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["prompt_set", b"prompt_set"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -594,10 +595,12 @@ class SampleAnswer(_message.Message):
     REWARDS_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """`policies/{id}`."""
-    prompt: _builtins.str
-    """The prompt."""
     response: _builtins.str
     """The response."""
+    @_builtins.property
+    def prompt(self) -> _prompts_pb2.Prompt:
+        """The prompt."""
+
     @_builtins.property
     def rewards(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Normalised reward per trait."""
@@ -606,11 +609,11 @@ class SampleAnswer(_message.Message):
         self,
         *,
         policy: _builtins.str = ...,
-        prompt: _builtins.str = ...,
+        prompt: _prompts_pb2.Prompt | None = ...,
         response: _builtins.str = ...,
         rewards: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "prompt", b"prompt", "response", b"response", "rewards", b"rewards"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
@@ -1406,10 +1409,12 @@ class ImportedEvaluation(_message.Message):
     REWARDS_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """`policies/{id}`. Required."""
-    prompt: _builtins.str
-    """What was answered; empty in the single row of a policy of which only the means are known."""
     sample: _builtins.int
     """Tells apart several responses to a prompt, 0 to 1,023."""
+    @_builtins.property
+    def prompt(self) -> _prompts_pb2.Prompt:
+        """What was answered; unset in the single row of a policy of which only the means are known."""
+
     @_builtins.property
     def rewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """One normalised reward in [0, 1] per trait, in the order of `traits`. Required."""
@@ -1418,11 +1423,11 @@ class ImportedEvaluation(_message.Message):
         self,
         *,
         policy: _builtins.str = ...,
-        prompt: _builtins.str = ...,
+        prompt: _prompts_pb2.Prompt | None = ...,
         sample: _builtins.int = ...,
         rewards: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "prompt", b"prompt", "rewards", b"rewards", "sample", b"sample"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
@@ -1521,8 +1526,6 @@ class Evaluation(_message.Message):
     RESPONSE_FIELD_NUMBER: _builtins.int
     policy: _builtins.str
     """`policies/{id}`."""
-    prompt: _builtins.str
-    """The prompt."""
     sample: _builtins.int
     """Which of the responses to the prompt, from 0."""
     trait: _builtins.str
@@ -1540,6 +1543,10 @@ class Evaluation(_message.Message):
     response: _builtins.str
     """The response; empty for an imported one."""
     @_builtins.property
+    def prompt(self) -> _prompts_pb2.Prompt:
+        """The prompt."""
+
+    @_builtins.property
     def sampling(self) -> _trainer_pb2.SamplingConfig:
         """How the response was sampled; unset for an imported one. `samples_per_prompt` is left out."""
 
@@ -1547,7 +1554,7 @@ class Evaluation(_message.Message):
         self,
         *,
         policy: _builtins.str = ...,
-        prompt: _builtins.str = ...,
+        prompt: _prompts_pb2.Prompt | None = ...,
         sample: _builtins.int = ...,
         trait: _builtins.str = ...,
         trait_version: _builtins.str = ...,
@@ -1558,7 +1565,7 @@ class Evaluation(_message.Message):
         sampling: _trainer_pb2.SamplingConfig | None = ...,
         response: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sampling", b"sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "normalised", b"normalised", "policy", b"policy", "prompt", b"prompt", "raw", b"raw", "response", b"response", "sample", b"sample", "sampling", b"sampling", "source", b"source", "trait", b"trait", "trait_version", b"trait_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
+from palmfolio.v1 import prompts_pb2 as palmfolio_dot_v1_dot_prompts__pb2
 from palmfolio.v1 import selector_pb2 as palmfolio_dot_v1_dot_selector__pb2
 from palmfolio.v1 import types_pb2 as palmfolio_dot_v1_dot_types__pb2
 
@@ -47,7 +48,7 @@ class SelectorStub:
         self.CreatePromptSet = channel.unary_unary(
                 '/palmfolio.v1.Selector/CreatePromptSet',
                 request_serializer=palmfolio_dot_v1_dot_selector__pb2.CreatePromptSetRequest.SerializeToString,
-                response_deserializer=palmfolio_dot_v1_dot_types__pb2.PromptSet.FromString,
+                response_deserializer=palmfolio_dot_v1_dot_prompts__pb2.PromptSet.FromString,
                 _registered_method=True)
         self.ImportEvaluations = channel.stream_unary(
                 '/palmfolio.v1.Selector/ImportEvaluations',
@@ -235,7 +236,7 @@ def add_SelectorServicer_to_server(servicer, server):
             'CreatePromptSet': grpc.unary_unary_rpc_method_handler(
                     servicer.CreatePromptSet,
                     request_deserializer=palmfolio_dot_v1_dot_selector__pb2.CreatePromptSetRequest.FromString,
-                    response_serializer=palmfolio_dot_v1_dot_types__pb2.PromptSet.SerializeToString,
+                    response_serializer=palmfolio_dot_v1_dot_prompts__pb2.PromptSet.SerializeToString,
             ),
             'ImportEvaluations': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportEvaluations,
@@ -354,7 +355,7 @@ class Selector:
             target,
             '/palmfolio.v1.Selector/CreatePromptSet',
             palmfolio_dot_v1_dot_selector__pb2.CreatePromptSetRequest.SerializeToString,
-            palmfolio_dot_v1_dot_types__pb2.PromptSet.FromString,
+            palmfolio_dot_v1_dot_prompts__pb2.PromptSet.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ The selector: builds portfolios of policies, certifies them, and routes users to
 from collections import abc as _abc
 from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
+from palmfolio.v1 import prompts_pb2 as _prompts_pb2
 from palmfolio.v1 import selector_pb2 as _selector_pb2
 from palmfolio.v1 import types_pb2 as _types_pb2
 import abc as _abc_1
@@ -40,7 +41,7 @@ class SelectorStub:
     def __new__(cls, channel: _aio.Channel) -> SelectorAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_types_pb2.GetServerInfoRequest, _types_pb2.ServerInfo]
     """Limits and readiness."""
-    CreatePromptSet: _grpc.UnaryUnaryMultiCallable[_selector_pb2.CreatePromptSetRequest, _types_pb2.PromptSet]
+    CreatePromptSet: _grpc.UnaryUnaryMultiCallable[_selector_pb2.CreatePromptSetRequest, _prompts_pb2.PromptSet]
     """Stores prompts. Sets are addressed by content: the same prompts give the same set."""
     ImportEvaluations: _grpc.StreamUnaryMultiCallable[_selector_pb2.ImportEvaluationsRequest, _selector_pb2.ImportEvaluationsResponse]
     """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
@@ -90,7 +91,7 @@ class SelectorAsyncStub(SelectorStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_types_pb2.GetServerInfoRequest, _types_pb2.ServerInfo]  # type: ignore[assignment]
     """Limits and readiness."""
-    CreatePromptSet: _aio.UnaryUnaryMultiCallable[_selector_pb2.CreatePromptSetRequest, _types_pb2.PromptSet]  # type: ignore[assignment]
+    CreatePromptSet: _aio.UnaryUnaryMultiCallable[_selector_pb2.CreatePromptSetRequest, _prompts_pb2.PromptSet]  # type: ignore[assignment]
     """Stores prompts. Sets are addressed by content: the same prompts give the same set."""
     ImportEvaluations: _aio.StreamUnaryMultiCallable[_selector_pb2.ImportEvaluationsRequest, _selector_pb2.ImportEvaluationsResponse]  # type: ignore[assignment]
     """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
@@ -149,7 +150,7 @@ class SelectorServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _selector_pb2.CreatePromptSetRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_types_pb2.PromptSet, _abc.Awaitable[_types_pb2.PromptSet]]:
+    ) -> _typing.Union[_prompts_pb2.PromptSet, _abc.Awaitable[_prompts_pb2.PromptSet]]:
         """Stores prompts. Sets are addressed by content: the same prompts give the same set."""
 
     @_abc_1.abstractmethod

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from palmfolio.v1 import prompts_pb2 as _prompts_pb2
 from palmfolio.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -118,8 +119,10 @@ class PolicySpec(_message.Message):
         """The weights to align to. Required."""
 
     @_builtins.property
-    def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The prompts to train on, each non-empty. Required; at least one."""
+    def prompts(self) -> _containers.RepeatedCompositeFieldContainer[_prompts_pb2.Prompt]:
+        """The prompts to train on. Required; at least one. Each needs a reference where a trait in
+        `weights` reads it.
+        """
 
     @_builtins.property
     def trait_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -136,7 +139,7 @@ class PolicySpec(_message.Message):
         *,
         base_model: _builtins.str = ...,
         weights: _types_pb2.Weights | None = ...,
-        prompts: _abc.Iterable[_builtins.str] | None = ...,
+        prompts: _abc.Iterable[_prompts_pb2.Prompt] | None = ...,
         trait_versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         seed: _builtins.int = ...,
         initial_policy: _builtins.str = ...,
@@ -611,8 +614,8 @@ class GenerateRequest(_message.Message):
         """`policies/{id}` of ready policies that share a base model. Required; at least one."""
 
     @_builtins.property
-    def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What to answer, each non-empty. Required; at least one."""
+    def prompts(self) -> _containers.RepeatedCompositeFieldContainer[_prompts_pb2.Prompt]:
+        """What to answer. Required; at least one."""
 
     @_builtins.property
     def sampling(self) -> Global___SamplingConfig:
@@ -622,7 +625,7 @@ class GenerateRequest(_message.Message):
         self,
         *,
         policies: _abc.Iterable[_builtins.str] | None = ...,
-        prompts: _abc.Iterable[_builtins.str] | None = ...,
+        prompts: _abc.Iterable[_prompts_pb2.Prompt] | None = ...,
         sampling: Global___SamplingConfig | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["sampling", b"sampling"]  # noqa: Y015

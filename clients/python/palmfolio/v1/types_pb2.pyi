@@ -6,7 +6,6 @@ Types that more than one palmfolio service speaks."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
@@ -143,44 +142,6 @@ class SampleStatus(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SampleStatus: _TypeAlias = SampleStatus  # noqa: Y015
-
-@_typing.final
-class PromptSet(_message.Message):
-    """A set of prompts, addressed by its content."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAME_FIELD_NUMBER: _builtins.int
-    PROMPTS_FIELD_NUMBER: _builtins.int
-    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """`promptSets/{id}`; the id is a digest of the prompts. Output only."""
-    display_name: _builtins.str
-    """For people; no part of the identity."""
-    @_builtins.property
-    def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The prompts, in order, each non-empty. Required; at least one."""
-
-    @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only."""
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        prompts: _abc.Iterable[_builtins.str] | None = ...,
-        display_name: _builtins.str = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "display_name", b"display_name", "name", b"name", "prompts", b"prompts"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PromptSet: _TypeAlias = PromptSet  # noqa: Y015
 
 @_typing.final
 class ServerInfo(_message.Message):

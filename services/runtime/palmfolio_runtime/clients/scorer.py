@@ -14,17 +14,19 @@ from palmfolio_runtime.clients.connection import Connection
 from palmfolio_runtime.clients.failures import DependencyDown, failure_of
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.prompts import Prompt
 
 _DEPENDENCY = "scorer"
 _LONGEST_PAUSE_SECONDS = 5.0
 
 
 def _score_request(
-    samples: Sequence[tuple[str, str]], traits: Sequence[str]
+    samples: Sequence[tuple[Prompt, str]], traits: Sequence[str]
 ) -> scorer_pb2.ScoreRequest:
     return scorer_pb2.ScoreRequest(
         samples=[
-            scorer_pb2.Sample(prompt=prompt, response=response) for prompt, response in samples
+            scorer_pb2.Sample(prompt=prompt.to_message(), response=response)
+            for prompt, response in samples
         ],
         traits=traits,
     )
@@ -98,7 +100,7 @@ class ScorerClient(Connection):
         return int(info.limits.get("max_samples", 1))
 
     async def score(
-        self, samples: Sequence[tuple[str, str]], traits: Sequence[str]
+        self, samples: Sequence[tuple[Prompt, str]], traits: Sequence[str]
     ) -> types_pb2.RewardMatrix:
         """The rewards of (prompt, response) samples, a row per sample, a column per trait."""
         request = _score_request(samples, traits)
@@ -158,7 +160,7 @@ class BlockingScorerClient:
         self._stub = scorer_pb2_grpc.ScorerStub(connect_sync(endpoint, limits))
 
     def score(
-        self, samples: Sequence[tuple[str, str]], traits: Sequence[str]
+        self, samples: Sequence[tuple[Prompt, str]], traits: Sequence[str]
     ) -> types_pb2.RewardMatrix:
         """The rewards of (prompt, response) samples, a row per sample, a column per trait.
 

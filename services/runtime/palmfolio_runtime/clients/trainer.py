@@ -9,6 +9,7 @@ from palmfolio_runtime.clients.connection import Connection
 from palmfolio_runtime.clients.failures import DependencyDown
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.prompts import Prompt
 
 # A training may take days: its watcher calls again when this deadline has passed.
 _WATCH_SECONDS = 3600.0
@@ -97,9 +98,13 @@ class TrainerClient(Connection):
         return self.messages(call)
 
     def generate(
-        self, policy: str, prompts: Sequence[str], sampling: trainer_pb2.SamplingConfig
+        self, policy: str, prompts: Sequence[Prompt], sampling: trainer_pb2.SamplingConfig
     ) -> AsyncIterator[trainer_pb2.GenerateResponse]:
         """Responses of one policy to the prompts, in batches as they are sampled."""
-        request = trainer_pb2.GenerateRequest(policies=[policy], prompts=prompts, sampling=sampling)
+        request = trainer_pb2.GenerateRequest(
+            policies=[policy],
+            prompts=[prompt.to_message() for prompt in prompts],
+            sampling=sampling,
+        )
         call = self._stub.Generate(request, timeout=self._sampling_timeout, metadata=self._metadata)
         return self.messages(call)

@@ -3,26 +3,49 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from palmfolio_runtime.prompts import ChatMessage, Prompt
+
 FailureCode = Literal["INVALID_ARGUMENT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"]
 """INVALID_ARGUMENT: the sample is at fault. UNAVAILABLE: the trait could not be loaded, or the
 scorer is shutting down. DEADLINE_EXCEEDED: too late. INTERNAL: the trait failed, or its reward is
 not finite."""
 
-TEXT_FIELDS = ("prompt", "response", "reference")
+TextField = Literal["prompt", "response", "reference"]
+TEXT_FIELDS: tuple[TextField, ...] = ("prompt", "response", "reference")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One response to score. A reward is a function of these three texts only.
+    """One response to score. A reward is a function of these fields only.
+
+    Attributes:
+        prompt: what the policy was asked, as one text.
+        response: what it answered.
+        reference: the expected answer; empty when there is none.
+        turns: the conversation that `prompt` is made of; empty when the prompt is a text.
 
     Example:
         >>> Sample("How do I bake bread?", "Knead, wait, bake.").reference
         ''
+        >>> Sample("How do I bake bread?", "Knead, wait, bake.").messages
+        (ChatMessage(role='user', content='How do I bake bread?'),)
     """
 
     prompt: str
     response: str
     reference: str = ""
+    turns: tuple[ChatMessage, ...] = ()
+
+    @classmethod
+    def answering(cls, prompt: Prompt, response: str) -> "Sample":
+        """The sample of a prompt and a response to it."""
+        turns = prompt.messages if prompt.text is None else ()
+        return cls(prompt.plain_text, response, prompt.reference, turns)
+
+    @property
+    def messages(self) -> tuple[ChatMessage, ...]:
+        """The prompt as a conversation, for chat templates."""
+        return self.turns or (ChatMessage("user", self.prompt),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +55,7 @@ class SampleFailure:
     code: FailureCode
     message: str
     field: str = ""
-    """`prompt`, `response` or `reference` if one of them is at fault."""
+    """`prompt` (or a path within it), `response` or `reference` if it is at fault."""
 
 
 class SampleError(Exception):
@@ -61,10 +84,13 @@ def check_text(sample: Sample, max_characters: int) -> SampleFailure | None:
     """
     for field in TEXT_FIELDS:
         text = getattr(sample, field)
-        if len(text) > max_characters:
+        length = len(text)
+        if field == "prompt" and sample.turns:  # what `prompt` adds to the turns does not count
+            length = sum(len(turn.content) for turn in sample.turns)
+        if length > max_characters:
             return SampleFailure(
                 "INVALID_ARGUMENT",
-                f"has {len(text)} characters; at most {max_characters} are allowed",
+                f"has {length} characters; at most {max_characters} are allowed",
                 field,
             )
         try:

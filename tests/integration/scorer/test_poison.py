@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from palmfolio.v1 import scorer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, types_pb2
 from tests.support.services.scorer_process import ScorerProcess, install_plugin, running_scorer
 from tests.support.tiny_models import classifier, language_model
 
@@ -138,7 +138,10 @@ def _score(scorer: ScorerProcess, samples: Sequence[Poison]) -> types_pb2.Reward
     """Scores samples whose bytes no client of ours would send."""
     request = scorer_pb2.ScoreRequest(
         samples=[
-            scorer_pb2.Sample(prompt=sample.prompt, response=_marked(i, sample.response))
+            scorer_pb2.Sample(
+                prompt=prompts_pb2.Prompt(text=sample.prompt),
+                response=_marked(i, sample.response),
+            )
             for i, sample in enumerate(samples)
         ]
     ).SerializeToString()
@@ -218,9 +221,8 @@ def test_a_stream_goes_on_after_poison(scorer: ScorerProcess) -> None:
         for name, poison in texts.items():
             text = poison.response if name.startswith("poison") else name
             assert isinstance(text, str)
-            sample = scorer_pb2.Sample(prompt=poison.prompt, response=text)
-            if name.startswith("good"):
-                sample.prompt = "How?"
+            prompt = "How?" if name.startswith("good") else poison.prompt
+            sample = scorer_pb2.Sample(prompt=prompts_pb2.Prompt(text=prompt), response=text)
             yield scorer_pb2.ScoreStreamRequest(
                 items=[scorer_pb2.ScoreItem(id=name, sample=sample)]
             )

@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from palmfolio.v1 import scorer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, types_pb2
 from tests.support.services.scorer_process import ScorerProcess, running_scorer
 from tests.support.tiny_models import classifier
 
@@ -24,7 +24,8 @@ QUESTION = "How do I bake bread?"
 
 
 def _samples(*responses: str) -> list[scorer_pb2.Sample]:
-    return [scorer_pb2.Sample(prompt=QUESTION, response=response) for response in responses]
+    prompt = prompts_pb2.Prompt(text=QUESTION)
+    return [scorer_pb2.Sample(prompt=prompt, response=response) for response in responses]
 
 
 def _score(

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from palmfolio.v1 import scorer_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2
 from tests.support.services.scorer_process import ScorerProcess, running_scorer
 
 SCORER = "palmfolio.v1.Scorer"
@@ -55,7 +55,8 @@ def test_a_stream_reads_no_further_than_its_window_while_the_client_does_not_rea
         padding = "y" * 20_000
         for i in range(2000):
             sent.append(i)
-            item = scorer_pb2.ScoreItem(id=str(i), sample=scorer_pb2.Sample(prompt=padding))
+            sample = scorer_pb2.Sample(prompt=prompts_pb2.Prompt(text=padding))
+            item = scorer_pb2.ScoreItem(id=str(i), sample=sample)
             yield scorer_pb2.ScoreStreamRequest(items=[item] * 10)
 
     responses = lengths.stub.ScoreStream(requests(), timeout=60)
@@ -140,7 +141,7 @@ def test_calibration_gives_a_new_version_that_outlives_a_restart(tmp_path: Path)
             "samples: all raw rewards",
         ),
         (
-            {"samples": [scorer_pb2.Sample(prompt="x" * 40_000)] * 9},
+            {"samples": [scorer_pb2.Sample(prompt=prompts_pb2.Prompt(text="x" * 40_000))] * 9},
             grpc.StatusCode.FAILED_PRECONDITION,
             "0 of 9 samples",
         ),

@@ -109,9 +109,9 @@ class Trait(_message.Message):
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the trait reads of a sample, sorted: of `prompt`, `reference` and `response`. A trait that
-        reads `reference` cannot score a sample whose prompt has none. Empty while the trait cannot be
-        scored.
+        """What the trait reads of a sample, sorted: `prompt`, `reference`, `response` or several of them.
+        Nothing is trained or evaluated for a trait that reads `reference` on prompts without one.
+        Empty while the trait cannot be scored.
         """
 
     def __init__(
@@ -201,7 +201,7 @@ class Sample(_message.Message):
     """What the policy answered. At most `max_characters` characters."""
     @_builtins.property
     def prompt(self) -> _prompts_pb2.Prompt:
-        """What the policy was asked, and the expected answer where there is one. Required."""
+        """What the policy was asked, and the expected answer where there is one. Unset is an empty text."""
 
     def __init__(
         self,

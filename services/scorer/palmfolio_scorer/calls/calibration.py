@@ -10,7 +10,7 @@ from palmfolio_runtime.errors import already_exists, failed_precondition, invali
 from palmfolio_runtime.names import check_request_id
 from palmfolio_scorer.calibration.fitting import FITS, MIN_SAMPLES, CalibrationError
 from palmfolio_scorer.lifecycle.scorer_runtime import ScorerRuntime
-from palmfolio_scorer.protocol.lenient_decoding import samples_of
+from palmfolio_scorer.protocol.lenient_decoding import read_samples
 from palmfolio_scorer.protocol.replies import trait_message
 from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 
@@ -40,8 +40,8 @@ async def calibrate(
         raise failed_precondition(
             errors_pb2.ERROR_REASON_RESOURCE_NOT_READY, f"{served.name}: {served.failure}"
         )
-    samples = samples_of(request.samples)
-    table = await runtime.engine.score(samples, [served])
+    samples, unreadable = read_samples(request.samples)
+    table = await runtime.engine.score(samples, [served], failed=unreadable)
     raw = table.raw[~np.isnan(table.raw[:, 0]), 0]
     if len(raw) < MIN_SAMPLES:
         causes = {failure.message for failure in table.failures.values()}

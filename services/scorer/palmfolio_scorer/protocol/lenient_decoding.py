@@ -5,6 +5,7 @@ same wire format. So such a message is read again with a copy of the protocol wh
 `bytes`.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,10 +14,12 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from palmfolio.v1 import scorer_pb2
-from palmfolio_scorer.samples import TEXT_FIELDS, Sample, SampleFailure
+from palmfolio.v1 import prompts_pb2, scorer_pb2
+from palmfolio_runtime.prompts import Prompt, prompt_problems
+from palmfolio_scorer.samples import Sample, SampleFailure
 
-_BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_WITH_TEXTS = ("Sample", "Prompt", "ChatMessage")
 # Keeps the position of a sample that cannot be read; its failure is in `unreadable`.
 _UNREADABLE = Sample("", "")
 
@@ -28,7 +31,7 @@ class ScoreCall:
     samples: Sequence[Sample]
     traits: Sequence[str]
     unreadable: Mapping[int, SampleFailure] = field(default_factory=dict)
-    """Samples whose texts are not UTF-8, by position."""
+    """Samples whose texts are not UTF-8, or whose prompt is no conversation, by position."""
     ids: Sequence[str] = ()
     digest: int = 0
     """Of the bytes it was read from: equal when the same request is sent again. Holds within one
@@ -45,8 +48,10 @@ def read_score_request(data: bytes) -> ScoreCall:
         request = scorer_pb2.ScoreRequest.FromString(data)
     except DecodeError:
         lenient = _with_bytes("ScoreRequest").FromString(data)
-        return _read(lenient.samples, lenient.traits, hash(data))
-    return ScoreCall(samples_of(request.samples), list(request.traits), digest=hash(data))
+        samples, unreadable = _separated(_decode(each) for each in lenient.samples)
+        return ScoreCall(samples, list(lenient.traits), unreadable, digest=hash(data))
+    samples, unreadable = read_samples(request.samples)
+    return ScoreCall(samples, list(request.traits), unreadable, digest=hash(data))
 
 
 def read_stream_request(data: bytes) -> ScoreCall:
@@ -60,56 +65,86 @@ def read_stream_request(data: bytes) -> ScoreCall:
     except DecodeError:
         lenient = _with_bytes("ScoreStreamRequest").FromString(data)
         ids = [item.id for item in lenient.items]
-        samples = [item.sample for item in lenient.items]
-        return _read(samples, lenient.traits, hash(data), ids)
-    samples = samples_of(item.sample for item in request.items)
+        samples, unreadable = _separated(_decode(item.sample) for item in lenient.items)
+        return ScoreCall(samples, list(lenient.traits), unreadable, ids, hash(data))
+    samples, unreadable = read_samples(item.sample for item in request.items)
     ids = [item.id for item in request.items]
-    return ScoreCall(samples, list(request.traits), ids=ids, digest=hash(data))
+    return ScoreCall(samples, list(request.traits), unreadable, ids, hash(data))
 
 
-def samples_of(messages: Iterable[scorer_pb2.Sample]) -> list[Sample]:
-    """The samples of a message as values."""
-    return [Sample(each.prompt, each.response, each.reference) for each in messages]
+def read_samples(
+    messages: Iterable[scorer_pb2.Sample],
+) -> tuple[list[Sample], dict[int, SampleFailure]]:
+    """The samples of a message as values, and the failures of those without one, by position."""
+    return _separated(_sample(each) for each in messages)
 
 
-def _read(
-    raw_samples: Sequence[Any], traits: Sequence[str], digest: int, ids: Sequence[str] = ()
-) -> ScoreCall:
+def _separated(
+    results: Iterable[Sample | SampleFailure],
+) -> tuple[list[Sample], dict[int, SampleFailure]]:
     samples: list[Sample] = []
-    unreadable: dict[int, SampleFailure] = {}
-    for i, raw in enumerate(raw_samples):
-        sample = _decode(raw)
-        if isinstance(sample, SampleFailure):
-            unreadable[i] = sample
-            sample = _UNREADABLE
-        samples.append(sample)
-    return ScoreCall(samples, list(traits), unreadable, ids, digest)
+    failures: dict[int, SampleFailure] = {}
+    for i, result in enumerate(results):
+        if isinstance(result, SampleFailure):
+            failures[i] = result
+            samples.append(_UNREADABLE)
+        else:
+            samples.append(result)
+    return samples, failures
+
+
+def _sample(message: scorer_pb2.Sample) -> Sample | SampleFailure:
+    prompt = message.prompt
+    if not prompt.messages:
+        # An empty prompt is scored: many traits read the response only.
+        return Sample(prompt.text, message.response, prompt.reference)
+    # The engine checks the lengths of all texts.
+    if problems := prompt_problems(prompt, sys.maxsize):
+        path, problem = problems[0]
+        return SampleFailure("INVALID_ARGUMENT", problem, f"prompt{path}")
+    return Sample.answering(Prompt.from_message(prompt), message.response)
 
 
 def _decode(raw: Any) -> Sample | SampleFailure:
-    texts = []
-    for name in TEXT_FIELDS:
+    """The sample of a message whose texts are bytes."""
+    turns = [turn.content for turn in raw.prompt.messages]
+    fields = ["prompt", "reference", "response", *["prompt"] * len(turns)]
+    texts: list[str] = []
+    for field_name, data in zip(
+        fields, [raw.prompt.text, raw.prompt.reference, raw.response, *turns], strict=True
+    ):
         try:
-            texts.append(getattr(raw, name).decode("utf-8"))
+            texts.append(data.decode("utf-8"))
         except UnicodeDecodeError as error:
             message = f"is not valid UTF-8 at byte {error.start}"
-            return SampleFailure("INVALID_ARGUMENT", message, name)
-    return Sample(*texts)
+            return SampleFailure("INVALID_ARGUMENT", message, field_name)
+    text, reference, response, *contents = texts
+    prompt = prompts_pb2.Prompt(text=text, reference=reference)
+    for turn, content in zip(raw.prompt.messages, contents, strict=True):
+        prompt.messages.add(role=turn.role, content=content)
+    return _sample(scorer_pb2.Sample(prompt=prompt, response=response))
 
 
 @cache
 def _with_bytes(name: str) -> Any:
-    """The message of that name, with `Sample`'s texts as `bytes`."""
+    """The message of that name, with the texts of samples as `bytes`."""
     package = "palmfolio_scorer.bytes"
     file = descriptor_pb2.FileDescriptorProto(
         name=f"palmfolio_scorer/{name}.proto", package=package, syntax="proto3"
     )
-    for message in ("Sample", "ScoreItem", "ScoreRequest", "ScoreStreamRequest"):
+    known = {
+        **scorer_pb2.DESCRIPTOR.message_types_by_name,
+        **prompts_pb2.DESCRIPTOR.message_types_by_name,
+    }
+    for message in (*_WITH_TEXTS, "ScoreItem", "ScoreRequest", "ScoreStreamRequest"):
         copy = file.message_type.add()
-        scorer_pb2.DESCRIPTOR.message_types_by_name[message].CopyToProto(copy)
+        known[message].CopyToProto(copy)
         for each in copy.field:
-            if message == "Sample":
-                each.type = _BYTES
+            if message in _WITH_TEXTS and each.type == _FIELD.TYPE_STRING:
+                each.type = _FIELD.TYPE_BYTES
+            elif each.type == _FIELD.TYPE_ENUM:  # the same bytes as its number's
+                each.type = _FIELD.TYPE_INT32
+                each.ClearField("type_name")
             elif each.type_name:
                 each.type_name = f".{package}.{each.type_name.rsplit('.', 1)[1]}"
     # A pool of its own: the default pool already holds the real messages.

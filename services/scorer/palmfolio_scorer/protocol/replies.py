@@ -27,6 +27,7 @@ def trait_message(served: ServedTrait) -> scorer_pb2.Trait:
         failure=served.failure,
         model=str(served.spec.options.get("model", "")),
         provenance={} if served.failure else dict(_flat(served.provenance())),
+        fields=[] if served.failure else sorted(served.fields),
     )
 
 
@@ -62,11 +63,14 @@ def _status(
 ) -> types_pb2.SampleStatus:
     """Why a sample failed; a field at fault is named like `samples[3].response`.
 
+    The reference is the prompt's: `samples[3].prompt.reference`.
+
     Equal causes are stated once. Their traits are named unless all traits failed for that cause.
     """
     first = next(iter(failures.values()))
     if first.field:
-        error = invalid_argument((f"samples[{position}].{first.field}", first.message))
+        field = "prompt.reference" if first.field == "reference" else first.field
+        error = invalid_argument((f"samples[{position}].{field}", first.message))
     else:
         traits_by_cause: dict[str, list[str]] = {}
         for name, failure in failures.items():

@@ -1,7 +1,6 @@
 """Cosine similarity of two texts' embeddings."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -9,16 +8,14 @@ from pydantic import model_validator
 from palmfolio_scorer.models.embedding import EmbeddingModel
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
-
-Field = Literal["prompt", "response", "reference"]
 
 
 class EmbeddingSimilarityOptions(ModelOptions):
     """Options of `embedding_similarity`."""
 
-    between: tuple[Field, Field] = ("prompt", "response")
+    between: tuple[TextField, TextField] = ("prompt", "response")
     """The two texts. Prompt and response: how much the answer has to do with the question."""
 
     @model_validator(mode="after")
@@ -50,6 +47,10 @@ class EmbeddingSimilarity(ModelTrait[EmbeddingSimilarityOptions]):
         self.model = models.get(
             EmbeddingModel, shared, lambda device: EmbeddingModel(shared, device)
         )
+
+    def fields(self) -> frozenset[TextField]:
+        """The two texts' fields."""
+        return frozenset(self.options.between)
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """Both texts."""

@@ -1,6 +1,6 @@
 """The interface of a trait kind; plugins implement it too (examples/trait_plugin).
 
-A trait gives a raw reward to each sample. The reward is a function of the sample's three texts
+A trait gives a raw reward to each sample. The reward is a function of the sample's fields
 (prompt, response, reference) only: not of other samples, the clock or chance. A kind is a subclass
 of one of two classes:
 
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from palmfolio_runtime.identity import left_out
 from palmfolio_scorer.models.model import DeviceModel, ModelInput, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, SampleError, SampleFailure
+from palmfolio_scorer.samples import Sample, SampleError, SampleFailure, TextField
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -97,6 +97,13 @@ class Trait(ABC, Generic[Options]):
         Raises:
             TraitLoadError: the trait cannot be scored; the message says why.
         """
+
+    def fields(self) -> frozenset[TextField]:
+        """What the trait reads of a sample. Override it in a kind that reads something else.
+
+        Nothing is trained or evaluated for a trait that reads the reference on prompts without one.
+        """
+        return frozenset({"prompt", "response"})
 
     def identity(self) -> dict[str, Any]:
         """Everything that determines the raw rewards, as JSON: part of the trait's version.

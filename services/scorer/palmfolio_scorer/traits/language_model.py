@@ -6,13 +6,14 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
+from palmfolio_runtime.prompts import ChatMessage
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.language import COMPLETION, NEXT, LanguageModel
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
-from palmfolio_scorer.traits.templates import mentions, render
+from palmfolio_scorer.traits.templates import fields_of, mentions, render
 
 
 class LanguageModelOptions(ModelOptions):
@@ -25,7 +26,8 @@ class LanguageModelOptions(ModelOptions):
     """The context. For a log-probability it holds `{prompt}` (default: the prompt itself); for a
     judge it also holds `{response}`, and ends where the judge's answer begins."""
     chat_template: bool = False
-    """Puts the context into the tokeniser's chat template as the user's message."""
+    """Puts the context into the tokeniser's chat template as the user's message; without a
+    `template`, the prompt's messages."""
     yes: str = " Yes"
     no: str = " No"
     """A judge's answers; they must differ in their first tokens."""
@@ -68,11 +70,16 @@ class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
         if self.options.chat_template and not self.model.tokenizer.chat_template:
             raise TraitLoadError(f"the tokeniser of {self.options.model} has no chat template")
 
+    def fields(self) -> frozenset[TextField]:
+        """What the context holds, and the response."""
+        return fields_of(self.options.template or "{prompt}") | {"response"}
+
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: the response after its context, or the judge's question."""
         context = render(self.options.template or "{prompt}", sample)
         if self.options.chat_template:
-            messages = [{"role": "user", "content": context}]
+            turns = (ChatMessage("user", context),) if self.options.template else sample.messages
+            messages = [{"role": turn.role, "content": turn.content} for turn in turns]
             context = str(
                 self.model.tokenizer.apply_chat_template(
                     messages, tokenize=False, add_generation_prompt=True

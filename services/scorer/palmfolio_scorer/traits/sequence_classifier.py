@@ -10,9 +10,9 @@ from palmfolio_scorer.models.classifier import RENDERED, ClassifierModel
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
-from palmfolio_scorer.traits.templates import mentions, render
+from palmfolio_scorer.traits.templates import fields_of, mentions, render
 
 
 class SequenceClassifierOptions(ModelOptions):
@@ -21,7 +21,7 @@ class SequenceClassifierOptions(ModelOptions):
     template: str | tuple[str, str] | None = None
     """The text with `{prompt}`, `{response}` and `{reference}`; two of them make a pair input."""
     chat_template: bool = False
-    """Writes prompt and response with the tokeniser's chat template instead."""
+    """Writes the prompt's messages and the response with the tokeniser's chat template instead."""
     label: int | str | None = None
     """The logit, by position or name; required where there are several."""
     activation: Literal["none", "sigmoid", "softmax"] = "none"
@@ -80,6 +80,13 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
         """As for every model, and the label by its position: its name does not matter."""
         return super().identity() | {"label": self._label}
 
+    def fields(self) -> frozenset[TextField]:
+        """What the template holds; a chat template takes prompt and response."""
+        template = self.options.template
+        if template is None:
+            return super().fields()
+        return fields_of(*([template] if isinstance(template, str) else template))
+
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: a text, a pair, or a rendered chat."""
         template = self.options.template
@@ -88,7 +95,7 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
         if template is not None:
             return [tuple(render(part, sample) for part in template)]
         messages = [
-            {"role": "user", "content": sample.prompt},
+            *({"role": turn.role, "content": turn.content} for turn in sample.messages),
             {"role": "assistant", "content": sample.response},
         ]
         text = self.model.tokenizer.apply_chat_template(messages, tokenize=False)

@@ -2,7 +2,7 @@
 
 import re
 
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import TEXT_FIELDS, Sample, TextField
 
 _FIELD = re.compile(r"\{(prompt|response|reference)\}")
 
@@ -22,3 +22,10 @@ def render(template: str, sample: Sample) -> str:
 def mentions(template: str, field: str) -> bool:
     """Whether the template holds that text's field."""
     return any(match[1] == field for match in _FIELD.finditer(template))
+
+
+def fields_of(*templates: str) -> frozenset[TextField]:
+    """The fields that templates hold."""
+    return frozenset(
+        field for field in TEXT_FIELDS if any(mentions(text, field) for text in templates)
+    )

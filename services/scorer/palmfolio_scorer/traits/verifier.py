@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, TextField
 from palmfolio_scorer.traits.checks.answer import Answer
 from palmfolio_scorer.traits.checks.check import Check
 from palmfolio_scorer.traits.checks.format import Format
@@ -69,6 +69,10 @@ class Verifier(TextTrait[VerifierOptions]):
             "options": options_identity(self.check.options),
             "provenance": self.check.provenance(),
         }
+
+    def fields(self) -> frozenset[TextField]:
+        """What the check reads."""
+        return self.check.fields
 
     def reward(self, sample: Sample) -> float:
         """The check's reward."""

@@ -9,6 +9,7 @@ from palmfolio_scorer.calibration.normalisation import Normalisation
 from palmfolio_scorer.calibration.store import CalibrationStore
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
+from palmfolio_scorer.samples import TextField
 from palmfolio_scorer.traits.catalogue.spec import TraitSpec
 from palmfolio_scorer.traits.kind import Trait
 
@@ -41,6 +42,13 @@ class ServedTrait:
     def normalisation(self) -> Normalisation:
         """From raw rewards to [0, 1]."""
         return self.fitted or self.spec.normalisation
+
+    @property
+    def fields(self) -> frozenset[TextField]:
+        """What the trait reads of a sample; a composite reads what its parts read."""
+        if self.parts:
+            return frozenset().union(*(part.fields for part in self.parts))
+        return self.trait.fields()
 
     def load(self, models: ModelStore, calibrations: CalibrationStore | None = None) -> None:
         """Loads the trait and computes its version; a failure is kept, not raised.

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from palmfolio_scorer.samples import Sample, SampleError
+from palmfolio_scorer.samples import Sample, SampleError, TextField
 from palmfolio_scorer.traits.checks.answers.reading import Place, read
 from palmfolio_scorer.traits.checks.check import Check, CheckOptions
 
@@ -39,6 +39,7 @@ class Answer(Check[AnswerOptions]):
     name = "answer"
     code_version: ClassVar[int] = 2
     options_type = AnswerOptions
+    fields: ClassVar[frozenset[TextField]] = frozenset({"response", "reference"})
 
     def reward(self, sample: Sample) -> float:
         """Compares numbers exactly, as fractions; roots and functions within 1e-9."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from palmfolio_scorer.models.sources import ModelSources
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, TextField
 
 
 class CheckOptions(BaseModel):
@@ -40,6 +40,8 @@ class Check(ABC, Generic[Options]):
     """Raise it whenever the same options would give another reward: the trait's version changes
     with it."""
     options_type: ClassVar[type[CheckOptions]]
+    fields: ClassVar[frozenset[TextField]] = frozenset({"response"})
+    """What the check reads of a sample."""
 
     def __init__(self, options: Options) -> None:
         self.options = options

@@ -42,7 +42,7 @@ def test_members_come_first_and_their_answers_are_shown(portfolio: selector_pb2.
     assert selected == sorted(selected, reverse=True) and selected[0]
     members = {c.policy for c in portfolio.candidates if c.selected}
     assert {a.policy for a in portfolio.sample_answers} == members
-    assert {a.prompt for a in portfolio.sample_answers} == set(EVALUATION)
+    assert {a.prompt.text for a in portfolio.sample_answers} == set(EVALUATION)
 
 
 def test_the_certificate_is_what_linear_programs_find(portfolio: selector_pb2.Portfolio) -> None:

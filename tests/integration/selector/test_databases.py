@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2
 from tests.support.services.postgres import PostgresServer
 from tests.support.services.processes import ServiceProcess, start_service
 from tests.support.services.selector_calls import Caller, comparable, refused
@@ -52,7 +52,7 @@ def rows(order: Iterable[int]) -> Iterator[selector_pb2.ImportedEvaluation]:
         for prompt in range(PROMPTS):
             yield selector_pb2.ImportedEvaluation(
                 policy=f"policies/p{policy:02}",
-                prompt=f"prompt {prompt}",
+                prompt=prompts_pb2.Prompt(text=f"prompt {prompt}"),
                 rewards=X[policy, prompt],
             )
 

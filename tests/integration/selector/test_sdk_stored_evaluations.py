@@ -81,7 +81,7 @@ def test_every_row_is_imported_and_listed_once(
 ) -> None:
     assert (imported.rows, imported.policies) == (POLICIES * PROMPTS, POLICIES)
     listed = list(client.selector.list_evaluations(source=SOURCE))
-    rewards_of = {(row.policy, row.prompt, row.trait): row.normalised for row in listed}
+    rewards_of = {(row.policy, str(row.prompt), row.trait): row.normalised for row in listed}
     assert len(listed) == len(rewards_of) == rewards.size
     assert rewards_of == {
         (f"policies/sdk-{i}", f"sdk question {j}", trait): rewards[i, j, k]

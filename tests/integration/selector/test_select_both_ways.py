@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2
 from palmfolio_palm import certificate_ucb
 from palmfolio_palm.validation import FloatArray
 from tests.support.services.selector_calls import Caller
@@ -49,7 +49,9 @@ def by_the_service(
     rows = selector_pb2.ImportEvaluationsRequest(
         evaluations=[
             selector_pb2.ImportedEvaluation(
-                policy=f"policies/x-{p}", prompt=f"prompt {j}", rewards=X[p, j]
+                policy=f"policies/x-{p}",
+                prompt=prompts_pb2.Prompt(text=f"prompt {j}"),
+                rewards=X[p, j],
             )
             for p, j in np.ndindex(X.shape[:2])
         ]

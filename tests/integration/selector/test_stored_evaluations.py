@@ -12,7 +12,7 @@ import pytest
 from google.rpc import error_details_pb2
 
 import palmfolio_palm as palm
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, types_pb2
 from tests.support.services.processes import ServiceProcess
 from tests.support.services.selector_calls import Caller, refused
 
@@ -35,7 +35,9 @@ def rows_of(X: npt.NDArray[np.float64], prefix: str) -> list[Row]:
     """A row for every policy and prompt."""
     return [
         selector_pb2.ImportedEvaluation(
-            policy=f"policies/{prefix}-{policy}", prompt=PROMPTS[prompt], rewards=X[policy, prompt]
+            policy=f"policies/{prefix}-{policy}",
+            prompt=prompts_pb2.Prompt(text=PROMPTS[prompt]),
+            rewards=X[policy, prompt],
         )
         for policy in range(X.shape[0])
         for prompt in range(X.shape[1])
@@ -208,7 +210,7 @@ def test_every_reward_is_listed_once(imported: Imported, caller: Caller) -> None
         page = caller.stub.ListEvaluations(request, timeout=10)
         for row in page.evaluations:
             assert row.source == "study" and not row.HasField("sampling")
-            seen[row.prompt, row.trait] = row.normalised
+            seen[row.prompt.text, row.trait] = row.normalised
         token = page.next_page_token
         if not token:
             break
@@ -291,11 +293,11 @@ def test_values_without_prompts_can_be_imported(caller: Caller) -> None:
         ({"rewards": [0.5, 0.5, 1.5]}, "evaluations[0].rewards[2]"),
         ({"rewards": [0.5, float("nan"), 0.5]}, "evaluations[0].rewards[1]"),
         ({"sample": -1}, "evaluations[0].sample"),
-        ({"prompt": "x" * 40_000}, "evaluations[0].prompt"),
+        ({"prompt": {"text": "x" * 40_000}}, "evaluations[0].prompt"),
     ],
 )
 def test_bad_rows_are_named(caller: Caller, change: dict[str, Any], field: str) -> None:
-    row = {"policy": "policies/bad", "prompt": "?", "rewards": [0.1, 0.2, 0.3], **change}
+    row = {"policy": "policies/bad", "prompt": {"text": "?"}, "rewards": [0.1, 0.2, 0.3], **change}
     rows = [selector_pb2.ImportedEvaluation(**row)]
     code, _, details = refused(lambda: load(caller, "bad-rows", rows))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
@@ -305,7 +307,9 @@ def test_bad_rows_are_named(caller: Caller, change: dict[str, Any], field: str) 
 
 def test_a_bad_row_is_counted_over_the_whole_stream(caller: Caller) -> None:
     rows = [
-        selector_pb2.ImportedEvaluation(policy="policies/p", prompt=str(i), rewards=[0.1, 0.2, r])
+        selector_pb2.ImportedEvaluation(
+            policy="policies/p", prompt=prompts_pb2.Prompt(text=str(i)), rewards=[0.1, 0.2, r]
+        )
         for i, r in enumerate([0.3, 0.3, 0.3, 1.5])
     ]
     first = selector_pb2.ImportEvaluationsRequest(source="counted", traits=TRAITS)

@@ -8,7 +8,7 @@ import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import duration_pb2
 
-from palmfolio.v1 import selector_pb2, selector_pb2_grpc, trainer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, selector_pb2_grpc, trainer_pb2, types_pb2
 from palmfolio_runtime.clients.channels import status_of
 
 BUILD_SECONDS = 240.0
@@ -26,10 +26,14 @@ class Caller:
         self.stub = selector_pb2_grpc.SelectorStub(channel)
         self.operations = operations_pb2_grpc.OperationsStub(channel)
 
-    def prompt_set(self, prompts: Sequence[str]) -> str:
+    def prompt_set(self, prompts: Sequence[str | prompts_pb2.Prompt]) -> str:
         """The name of a set of prompts."""
+        records = [
+            prompts_pb2.Prompt(text=prompt) if isinstance(prompt, str) else prompt
+            for prompt in prompts
+        ]
         request = selector_pb2.CreatePromptSetRequest(
-            request_id=uuid.uuid4().hex, prompt_set=types_pb2.PromptSet(prompts=prompts)
+            request_id=uuid.uuid4().hex, prompt_set=prompts_pb2.PromptSet(prompts=records)
         )
         return self.stub.CreatePromptSet(request, timeout=10).name
 

@@ -8,6 +8,7 @@ from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.limits import SelectorLimits
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.builds import plan, state
 from palmfolio_selector.builds.actions import evaluate, explore
 from palmfolio_selector.builds.context import BuildContext, ServerParts
@@ -24,7 +25,7 @@ from palmfolio_selector.store.evaluations import Reward
 from palmfolio_selector.store.tables import TrainingState
 
 TRAITS = ["brevity", "warmth"]
-PROMPTS = [f"question {index}" for index in range(10)]
+PROMPTS = [Prompt.of_text(f"question {index}") for index in range(10)]
 BASE, GOOD, BAD = "policies/base", "policies/good", "policies/bad"
 # Of ten responses, on the trait `warmth`.
 FAILURES = {BASE: 1, GOOD: 0, BAD: 2}
@@ -63,7 +64,8 @@ def store_rewards(session: Session, policy: str, failures: int) -> None:
     """All responses and rewards of a policy, of which `failures` failed on `warmth`."""
     measured_by = state.measurement_of(session, "p")
     key = policies.remember(session, trainer_pb2.Policy(name=policy)).key
-    prompts = [prompt for prompt, _ in prompt_sets.prompts_of(session, measured_by.prompt_set)]
+    keys = prompt_sets.ensure_prompts(session, PROMPTS)
+    prompts = [keys[prompt.digest] for prompt in PROMPTS]
     responses = [(prompt, 0, "answer") for prompt in prompts]
     evaluations.add_responses(session, key, measured_by.sampling, responses)
     rewards = [Reward(prompt, 0, measured_by.traits["brevity"], 0.5, 0.5) for prompt in prompts]

@@ -14,6 +14,7 @@ from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import SelectorLimits
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_runtime.settings.sampling import full_sampling
 from palmfolio_selector.domain.spec import (
     canonical_spec,
@@ -29,9 +30,10 @@ QUICKSTART = Path(__file__).parents[3] / "examples" / "quickstart"
 LIMITS = SelectorLimits()
 
 
-def prompts_of(name: str) -> list[str]:
+def prompts_of(name: str) -> list[Prompt]:
     """The prompts of a file of the quickstart."""
-    return (QUICKSTART / name).read_text(encoding="utf-8").splitlines()
+    texts = (QUICKSTART / name).read_text(encoding="utf-8").splitlines()
+    return [Prompt.of_text(text) for text in texts]
 
 
 @pytest.mark.parametrize(

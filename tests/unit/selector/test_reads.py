@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.limits import SelectorLimits
@@ -59,7 +59,9 @@ async def messages() -> AsyncIterator[selector_pb2.ImportEvaluationsRequest]:
         traits=TRAITS,
         evaluations=[
             selector_pb2.ImportedEvaluation(
-                policy=f"policies/{name}", prompt=f"question {index}", rewards=pair
+                policy=f"policies/{name}",
+                prompt=prompts_pb2.Prompt(text=f"question {index}"),
+                rewards=pair,
             )
             for name, pair in rewards.items()
             for index in range(2 if name == "c" else 3)

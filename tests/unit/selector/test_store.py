@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,12 +16,13 @@ from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.operations import Base as OperationsBase
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.store import evaluations, policies, portfolios, prompt_sets, values
 from palmfolio_selector.store.evaluations import Progress, Reward
 from palmfolio_selector.store.tables import Base, MeanRow, PortfolioState, TrainingState
 
-PROMPTS = ["why?", "how?", "when?"]
+PROMPTS = [Prompt.of_text(text) for text in ("why?", "how?", "when?")]
 SETTINGS: evaluations.Settings = {"temperature": 1.0, "max_tokens": 16, "top_p": 1.0, "seed": 0}
 NAME = "policies/p"
 
@@ -54,7 +56,9 @@ def make_policy(session: Session, name: str = NAME) -> int:
 
 
 def keys_of(session: Session, measurement: Measurement) -> list[int]:
-    return [key for key, _ in prompt_sets.prompts_of(session, measurement.prompt_set)]
+    prompts = prompt_sets.prompts_of(session, measurement.prompt_set)
+    keys = prompt_sets.ensure_prompts(session, prompts)
+    return [keys[prompt.digest] for prompt in prompts]
 
 
 def everything(session: Session, measurement: Measurement, key: int, value: float = 0.5) -> None:
@@ -72,8 +76,54 @@ async def test_the_same_prompts_are_the_same_set(database: Database) -> None:
     again = await database.run(prompt_sets.add, PROMPTS, "two")
     turned = await database.run(prompt_sets.add, PROMPTS[::-1], "three")
     assert first.id == again.id != turned.id
-    texts = await database.run(lambda s: prompt_sets.prompts_of(s, turned.id))
-    assert [text for _, text in texts] == PROMPTS[::-1]
+    assert await database.run(lambda s: prompt_sets.prompts_of(s, turned.id)) == PROMPTS[::-1]
+
+
+RECORDS = [
+    Prompt.of_text("2 + 2?"),
+    Prompt.of_text("2 + 2?", "#### 4", ["easy"]),
+    Prompt((ChatMessage("system", "Be brief."), ChatMessage("user", "2 + 2?")), "4"),
+    Prompt((ChatMessage("system", "Be brief."), ChatMessage("user", "2 + 2?"))),
+]
+
+
+async def test_prompts_come_back_with_messages_references_and_tags(database: Database) -> None:
+    def store(session: Session) -> Any:
+        row = prompt_sets.add(session, [*RECORDS, RECORDS[1]], "records")
+        return (
+            prompt_sets.prompts_of(session, row.id),
+            prompt_sets.distinct_size(session, row.id),
+            prompt_sets.without_reference(session, row.id, 1),
+        )
+
+    found, different, (lacking, count) = await database.run(store)
+    assert found == [*RECORDS, RECORDS[1]]
+    assert [prompt.tags for prompt in found] == [(), ("easy",), (), (), ("easy",)]
+    assert different == 4
+    assert (lacking, count) == ([(0, RECORDS[0])], 2)
+
+
+async def test_tags_are_no_part_of_a_set(database: Database) -> None:
+    tagged = [Prompt.of_text(prompt.text or "", tags=["new"]) for prompt in PROMPTS]
+    assert prompt_sets.set_id(tagged) == prompt_sets.set_id(PROMPTS)
+    assert prompt_sets.set_id(RECORDS[:1]) != prompt_sets.set_id(RECORDS[1:2])
+
+
+async def test_records_are_sampled_scored_and_shown_whole(database: Database) -> None:
+    def measure(session: Session) -> Any:
+        row, key = prompt_sets.add(session, RECORDS, "records"), make_policy(session)
+        measurement = replace(make_measurement(session, samples=1), prompt_set=row.id, prompts=4)
+        (asked,) = evaluations.unsampled(session, measurement, key, 10)
+        evaluations.add_responses(
+            session, key, measurement.sampling, [(prompt, 0, "4") for prompt, _ in asked]
+        )
+        scored = evaluations.unscored(session, measurement, key, 10)
+        return asked, scored, evaluations.answers(session, measurement, NAME, 10)
+
+    asked, scored, answers = await database.run(measure)
+    assert [prompt for _, prompt in asked] == RECORDS
+    assert {prompt for _, _, prompt, _ in scored} == set(RECORDS)
+    assert [prompt for prompt, _, _ in answers] == RECORDS
 
 
 async def test_the_first_of_two_equal_keys_stays(database: Database) -> None:
@@ -135,7 +185,7 @@ async def test_responses_that_are_missing_are_found_by_whole_pieces_of_the_set(
         [[first, second], [third]],
         [[first, second, third]],
     ]
-    assert later == [[(third, "when?")]]
+    assert later == [[(third, PROMPTS[2])]]
 
 
 async def test_rewards_that_are_missing_are_found_in_the_order_of_the_set(
@@ -154,7 +204,7 @@ async def test_rewards_that_are_missing_are_found_in_the_order_of_the_set(
 
     unscored = await database.run(partly)
     # The first response has one of its two rewards.
-    assert [(prompt, response) for _, _, prompt, response in unscored] == [
+    assert [(prompt.text, response) for _, _, prompt, response in unscored] == [
         ("why?", "a"),
         ("why?", "b"),
         ("when?", "c"),

@@ -10,7 +10,7 @@ from palmfolio.v1 import selector_pb2
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.serving.rpc_types import Context
-from palmfolio_selector.builds import estimate
+from palmfolio_selector.builds import estimate, references
 from palmfolio_selector.builds.actions.train import unknown_base_model, unknown_traits
 from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.domain import strategies
@@ -42,13 +42,20 @@ class BuildCalls(CallGroup):
         return operations.to_proto(row)
 
     async def _check_names(self, spec: selector_pb2.PortfolioSpec) -> None:
-        """Fails for traits and base models that scorer and trainer do not know, if they answer."""
+        """Fails for what scorer and trainer would refuse, if they answer.
+
+        That is: traits and base models that they do not know, and prompts without the reference
+        that a trait compares with.
+        """
         with contextlib.suppress(CallError, TimeoutError):
             async with asyncio.timeout(_CHECK_SECONDS):
                 traits = await self._server.scorer.traits()
             unknown = [trait for trait in spec.traits if trait not in traits]
             if unknown:
                 raise unknown_traits(unknown, list(traits))
+            problem = await self._database.run(references.problem, spec, traits)
+            if problem is not None:
+                raise problem
         with contextlib.suppress(CallError, TimeoutError):
             async with asyncio.timeout(_CHECK_SECONDS):
                 bases = await self._server.trainer.base_models()

@@ -6,19 +6,22 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
+from palmfolio_runtime.prompts import Prompt, prompt_problems
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_runtime.settings.sampling import MAX_SAMPLES_PER_PROMPT
 from palmfolio_selector.calls.call_group import CallGroup
-from palmfolio_selector.calls.prompt_sets import text_problem
 from palmfolio_selector.domain.spec import source_settings
 from palmfolio_selector.store import evaluations, imports, listing
 from palmfolio_selector.store.imports import ImportedRow
 
 IMPORTED_VERSION = "imported"
+# Of a policy of which only the means are known, in the place of a prompt.
+_NO_PROMPT = prompts_pb2.Prompt()
+_UNKNOWN = Prompt.from_message(_NO_PROMPT)
 # Violations that one error lists at most.
 _MAX_VIOLATIONS = 20
 
@@ -30,7 +33,7 @@ class _Import:
     Attributes:
         versions: version by trait.
         rows: the number of rows.
-        prompts: keys in the order of their first row; a dict, because a set has no order.
+        prompts: by digest, in the order of their first row.
     """
 
     source: str = ""
@@ -38,7 +41,7 @@ class _Import:
     versions: dict[str, str] = field(default_factory=dict)
     rows: int = 0
     policies: set[str] = field(default_factory=set)
-    prompts: dict[str, None] = field(default_factory=dict)
+    prompts: dict[str, Prompt] = field(default_factory=dict)
 
 
 class EvaluationCalls(CallGroup):
@@ -60,11 +63,11 @@ class EvaluationCalls(CallGroup):
             await self._change(imports.add, received.source, received.versions, rows)
             received.rows += len(rows)
             received.policies.update(row.policy for row in rows)
-            received.prompts.update(dict.fromkeys(row.prompt for row in rows))
+            received.prompts |= {row.prompt.digest: row.prompt for row in rows}
         if not received.rows:
             raise invalid_argument(("evaluations", "is required: at least one row"))
         prompt_set = await self._change(
-            imports.finish, received.source, received.versions, list(received.prompts)
+            imports.finish, received.source, received.versions, list(received.prompts.values())
         )
         return selector_pb2.ImportEvaluationsResponse(
             rows=received.rows,
@@ -135,7 +138,9 @@ def _checked_rows(
         violations += [(f"evaluations[{index}].{name}", text) for name, text in problems]
         if len(violations) >= _MAX_VIOLATIONS:
             break
-        rows.append(ImportedRow(row.policy, row.prompt, row.sample, tuple(row.rewards)))
+        if not problems:
+            prompt = Prompt.from_message(row.prompt)
+            rows.append(ImportedRow(row.policy, prompt, row.sample, tuple(row.rewards)))
     if violations:
         raise invalid_argument(*violations)
     return rows
@@ -148,9 +153,9 @@ def _problems(
     problem = names.POLICIES.problem(row.policy)
     if problem:
         problems.append(("policy", problem))
-    problem = text_problem(row.prompt, limits)
-    if problem:
-        problems.append(("prompt", problem))
+    if row.prompt != _NO_PROMPT:
+        found = prompt_problems(row.prompt, limits.max_characters)
+        problems += [(f"prompt{path}", text) for path, text in found]
     if not 0 <= row.sample < MAX_SAMPLES_PER_PROMPT:
         problems.append(("sample", f"{row.sample} is not 0 to {MAX_SAMPLES_PER_PROMPT - 1}"))
     if len(row.rewards) != traits:
@@ -167,7 +172,7 @@ def _message(reward: listing.StoredReward) -> selector_pb2.Evaluation:
     source = str(reward.settings.get("source", ""))
     message = selector_pb2.Evaluation(
         policy=reward.policy,
-        prompt=reward.prompt,
+        prompt=None if reward.prompt == _UNKNOWN else reward.prompt.to_message(),
         sample=reward.sample,
         trait=reward.trait,
         trait_version=reward.trait_version,

@@ -3,7 +3,7 @@
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.timestamps import timestamp
 from palmfolio_selector.domain.values import Values
@@ -30,11 +30,11 @@ _ANSWERS = 4
 MAX_CANDIDATES_SHOWN = 5000
 
 
-def prompt_set(session: Session, row: PromptSetRow) -> types_pb2.PromptSet:
+def prompt_set(session: Session, row: PromptSetRow) -> prompts_pb2.PromptSet:
     """A prompt set."""
-    return types_pb2.PromptSet(
+    return prompts_pb2.PromptSet(
         name=names.PROMPT_SETS.name(row.id),
-        prompts=[text for _, text in prompt_sets.prompts_of(session, row.id)],
+        prompts=[prompt.to_message() for prompt in prompt_sets.prompts_of(session, row.id)],
         display_name=row.display_name,
         create_time=timestamp(row.created),
     )
@@ -118,7 +118,10 @@ def _answers(
         return []
     return [
         selector_pb2.SampleAnswer(
-            policy=candidate.policy.name, prompt=prompt, response=response, rewards=rewards
+            policy=candidate.policy.name,
+            prompt=prompt.to_message(),
+            response=response,
+            rewards=rewards,
         )
         for candidate in chosen_from
         if candidate.selected

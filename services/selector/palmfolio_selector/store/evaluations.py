@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.spec import Settings, settings_digest
 from palmfolio_selector.store.inserts import ensure_keys, insert_missing
+from palmfolio_selector.store.prompt_sets import prompt_of
 from palmfolio_selector.store.tables import (
     EvaluationRow,
     PolicyRow,
@@ -188,7 +190,7 @@ def most_samples(session: Session, prompt_set: str, sampling: int) -> int:
 
 def unsampled(
     session: Session, measurement: Measurement, policy: int, size: int
-) -> list[list[tuple[int, str]]]:
+) -> list[list[tuple[int, Prompt]]]:
     """The pieces of the prompt set in which a prompt lacks responses of a policy.
 
     Pieces are cut after every `size` prompts, and are always whole: a response depends on the
@@ -196,7 +198,7 @@ def unsampled(
     whole, and gives the responses that it would have given.
 
     Returns:
-        (key, text) of each piece's prompts, in the set's order.
+        (key, prompt) of each piece's prompts, in the set's order.
     """
     counts = (
         select(ResponseRow.prompt, func.count().label("count"))
@@ -211,25 +213,25 @@ def unsampled(
     count = func.coalesce(counts.c.count, 0)
     first = func.min(PromptSetMemberRow.position)
     query = (
-        select(PromptRow.key, PromptRow.text, (count < measurement.samples).label("lacking"))
+        select(PromptRow, (count < measurement.samples).label("lacking"))
         .join(PromptSetMemberRow, PromptSetMemberRow.prompt == PromptRow.key)
         .outerjoin(counts, counts.c.prompt == PromptRow.key)
         .where(PromptSetMemberRow.prompt_set == measurement.prompt_set)
-        .group_by(PromptRow.key, PromptRow.text, count)
+        .group_by(PromptRow.key, count)
         .order_by(first)
     )
     rows = session.execute(query).all()
     pieces = (rows[start : start + size] for start in range(0, len(rows), size))
     return [
-        [(key, text) for key, text, _ in piece]
+        [(row.key, prompt_of(row)) for row, _ in piece]
         for piece in pieces
-        if any(lacking for _, _, lacking in piece)
+        if any(lacking for _, lacking in piece)
     ]
 
 
 def unscored(
     session: Session, measurement: Measurement, policy: int, limit: int
-) -> list[tuple[int, int, str, str]]:
+) -> list[tuple[int, int, Prompt, str]]:
     """Up to `limit` (prompt key, sample, prompt, response) that lack a reward of a policy."""
     counts = (
         select(EvaluationRow.prompt, EvaluationRow.sample, func.count().label("count"))
@@ -242,7 +244,7 @@ def unscored(
         .subquery()
     )
     query = (
-        select(ResponseRow.prompt, ResponseRow.sample, PromptRow.text, ResponseRow.text)
+        select(ResponseRow.prompt, ResponseRow.sample, PromptRow, ResponseRow.text)
         .join(PromptRow, PromptRow.key == ResponseRow.prompt)
         .outerjoin(
             counts,
@@ -259,12 +261,14 @@ def unscored(
         .order_by(ResponseRow.prompt, ResponseRow.sample)
         .limit(limit)
     )
-    return [(key, sample, prompt, text) for key, sample, prompt, text in session.execute(query)]
+    return [
+        (key, sample, prompt_of(row), text) for key, sample, row, text in session.execute(query)
+    ]
 
 
 def answers(
     session: Session, measurement: Measurement, policy: str, limit: int
-) -> list[tuple[str, str, dict[str, float]]]:
+) -> list[tuple[Prompt, str, dict[str, float]]]:
     """The first responses of a policy: (prompt, response, normalised reward by trait)."""
     prompts = (
         select(PromptSetMemberRow.prompt, func.min(PromptSetMemberRow.position).label("first"))
@@ -276,7 +280,7 @@ def answers(
     )
     query = (
         select(
-            PromptRow.text,
+            PromptRow,
             ResponseRow.text,
             EvaluationRow.trait,
             EvaluationRow.normalised,
@@ -303,9 +307,9 @@ def answers(
         .order_by(prompts.c.first)
     )
     trait_of = {key: name for name, key in measurement.traits.items()}
-    answered: dict[str, tuple[str, dict[str, float]]] = {}
-    for prompt, response, trait, reward, _ in session.execute(query):
-        _, rewards = answered.setdefault(prompt, (response, {}))
+    answered: dict[int, tuple[Prompt, str, dict[str, float]]] = {}
+    for row, response, trait, reward, _ in session.execute(query):
+        _, _, rewards = answered.setdefault(row.key, (prompt_of(row), response, {}))
         if trait is not None and reward is not None:
             rewards[trait_of[trait]] = reward
-    return [(prompt, response, rewards) for prompt, (response, rewards) in answered.items()]
+    return list(answered.values())

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2
 from palmfolio_runtime.errors import already_exists
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.spec import source_settings
 from palmfolio_selector.store import evaluations, prompt_sets, values
@@ -25,7 +26,7 @@ class ImportedRow:
     """The rewards of one response, in the order of the traits; each in [0, 1]."""
 
     policy: str
-    prompt: str
+    prompt: Prompt
     sample: int
     rewards: tuple[float, ...]
 
@@ -54,7 +55,7 @@ def add(
     prompts = ensure_prompts(session, [row.prompt for row in rows])
     for start in range(0, len(rows), _CHUNK):
         chunk = {
-            (policies[row.policy], prompts[row.prompt], row.sample): row
+            (policies[row.policy], prompts[row.prompt.digest], row.sample): row
             for row in rows[start : start + _CHUNK]
         }
         insert_missing(
@@ -80,7 +81,7 @@ def add(
 
 
 def finish(
-    session: Session, source: str, versions: Mapping[str, str], prompts: Sequence[str]
+    session: Session, source: str, versions: Mapping[str, str], prompts: Sequence[Prompt]
 ) -> PromptSetRow:
     """Stores the set of the imported prompts, and the means over it, for later reads."""
     row = prompt_sets.add(session, prompts, source)
@@ -133,7 +134,7 @@ def _check_equal(
             raise already_exists(
                 row.policy,
                 f"{row.policy} has reward {stored} on {names[trait]} for sample {row.sample} of "
-                f"prompt {row.prompt[:60]!r}, not {row.rewards[column[trait]]}: import other "
-                "rewards under another source or trait version",
+                f"prompt {row.prompt.plain_text[:60]!r}, not {row.rewards[column[trait]]}: import "
+                "other rewards under another source or trait version",
                 errors_pb2.ERROR_REASON_RESOURCE_EXISTS,
             )

@@ -6,6 +6,8 @@ from sqlalchemy import and_, select, tuple_
 from sqlalchemy.orm import Session
 
 from palmfolio_runtime.pages import Listing
+from palmfolio_runtime.prompts import Prompt
+from palmfolio_selector.store.prompt_sets import prompt_of
 from palmfolio_selector.store.tables import (
     EvaluationRow,
     PolicyRow,
@@ -30,7 +32,7 @@ class StoredReward:
     """A reward with the names and texts that its keys stand for."""
 
     policy: str
-    prompt: str
+    prompt: Prompt
     sample: int
     trait: str
     trait_version: str
@@ -89,7 +91,7 @@ def list_page(
     listed = [
         StoredReward(
             policy=policy.name,
-            prompt=prompt.text,
+            prompt=prompt_of(prompt),
             sample=row.sample,
             trait=trait.name,
             trait_version=trait.version,

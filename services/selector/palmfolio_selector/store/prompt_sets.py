@@ -1,7 +1,8 @@
 """Prompt sets in the database."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
@@ -9,31 +10,52 @@ from sqlalchemy.orm import Session
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import not_found
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_selector.store.inserts import ensure_keys, insert_missing
 from palmfolio_selector.store.tables import PromptRow, PromptSetMemberRow, PromptSetRow
 
 _ID_DIGITS = 32
 
 
-def ensure_prompts(session: Session, prompts: Sequence[str]) -> dict[str, int]:
-    """The key of each prompt; prompts that are not there yet are added."""
-    digests = {text: digest(text) for text in prompts}
-    rows = {value: {"digest": value, "text": text} for text, value in digests.items()}
-    keys = ensure_keys(session, PromptRow, PromptRow.digest, PromptRow.key, rows)
-    return {text: keys[value] for text, value in digests.items()}
+def ensure_prompts(session: Session, prompts: Iterable[Prompt]) -> dict[str, int]:
+    """The key of each prompt by its digest; prompts that are not there yet are added."""
+    rows = {prompt.digest: prompt for prompt in prompts}
+    columns = {value: _columns(value, prompt) for value, prompt in rows.items()}
+    return ensure_keys(session, PromptRow, PromptRow.digest, PromptRow.key, columns)
 
 
-def set_id(prompts: Sequence[str]) -> str:
+def _columns(value: str, prompt: Prompt) -> dict[str, Any]:
+    text = prompt.text
+    return {
+        "digest": value,
+        "text": text or "",
+        "messages": prompt.chat() if text is None else None,
+        "reference": prompt.reference,
+    }
+
+
+def prompt_of(row: PromptRow, tags: Sequence[str] | None = None) -> Prompt:
+    """The prompt of a row; tags belong to the row's place in a set."""
+    if row.messages is None:
+        return Prompt.of_text(row.text, row.reference, tags or ())
+    turns = tuple(ChatMessage(turn["role"], turn["content"]) for turn in row.messages)
+    return Prompt(turns, row.reference, tuple(tags or ()))
+
+
+def set_id(prompts: Sequence[Prompt]) -> str:
     """The id of a set: a digest of its prompts in their order.
 
     Never changes for the same prompts: stored portfolios name their sets by it
     (tests/unit/selector/test_golden_ids.py).
     """
-    return digest(list(prompts), _ID_DIGITS)
+    return digest([prompt.canonical() for prompt in prompts], _ID_DIGITS)
 
 
-def add(session: Session, prompts: Sequence[str], display_name: str) -> PromptSetRow:
-    """Stores a set; the same prompts in the same order give the same set."""
+def add(session: Session, prompts: Sequence[Prompt], display_name: str) -> PromptSetRow:
+    """Stores a set; the same prompts in the same order give the same set.
+
+    The tags of a set that is there already stay as they are.
+    """
     identifier = set_id(prompts)
     row = session.get(PromptSetRow, identifier)
     if row is not None:
@@ -48,8 +70,13 @@ def add(session: Session, prompts: Sequence[str], display_name: str) -> PromptSe
         session,
         PromptSetMemberRow,
         [
-            {"prompt_set": identifier, "position": position, "prompt": keys[text]}
-            for position, text in enumerate(prompts)
+            {
+                "prompt_set": identifier,
+                "position": position,
+                "prompt": keys[prompt.digest],
+                "tags": list(prompt.tags) or None,
+            }
+            for position, prompt in enumerate(prompts)
         ],
     )
     return get(session, identifier)
@@ -67,15 +94,33 @@ def get(session: Session, identifier: str) -> PromptSetRow:
     return row
 
 
-def prompts_of(session: Session, identifier: str) -> list[tuple[int, str]]:
-    """The (key, text) of a set's prompts, in order."""
+def prompts_of(session: Session, identifier: str) -> list[Prompt]:
+    """A set's prompts, in order."""
     query = (
-        select(PromptRow.key, PromptRow.text)
+        select(PromptRow, PromptSetMemberRow.tags)
         .join(PromptSetMemberRow, PromptSetMemberRow.prompt == PromptRow.key)
         .where(PromptSetMemberRow.prompt_set == identifier)
         .order_by(PromptSetMemberRow.position)
     )
-    return [(key, text) for key, text in session.execute(query)]
+    return [prompt_of(row, tags) for row, tags in session.execute(query)]
+
+
+def without_reference(
+    session: Session, identifier: str, limit: int
+) -> tuple[list[tuple[int, Prompt]], int]:
+    """The first `limit` prompts of a set that have no reference, with their positions from 0.
+
+    Returns:
+        The (position, prompt) pairs, and the number of all such prompts.
+    """
+    members = (
+        select(PromptSetMemberRow.position, PromptRow)
+        .join(PromptRow, PromptRow.key == PromptSetMemberRow.prompt)
+        .where(PromptSetMemberRow.prompt_set == identifier, func.trim(PromptRow.reference) == "")
+    )
+    first = session.execute(members.order_by(PromptSetMemberRow.position).limit(limit))
+    count = session.scalar(select(func.count()).select_from(members.subquery()))
+    return [(position, prompt_of(row)) for position, row in first], count or 0
 
 
 def distinct_size(session: Session, identifier: str) -> int:

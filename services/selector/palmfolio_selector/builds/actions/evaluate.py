@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
 from palmfolio_runtime.clients.failures import CallFaulted, CallRejected
 from palmfolio_runtime.errors import failed_precondition
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
 from palmfolio_selector.builds.events import EventDraft
@@ -44,7 +45,7 @@ async def sample(context: BuildContext, policy: str) -> None:
 
 def _lacking_responses(
     session: Session, context: BuildContext, policy: str
-) -> tuple[Measurement, int, list[list[tuple[int, str]]]]:
+) -> tuple[Measurement, int, list[list[tuple[int, Prompt]]]]:
     """The measurement, the policy's key, and the prompts that lack responses, by piece."""
     measurement = state.measurement_of(session, context.portfolio)
     key = policies.by_name(session, [policy])[policy].key
@@ -53,11 +54,11 @@ def _lacking_responses(
 
 
 async def _completions(
-    context: BuildContext, policy: str, prompts: Sequence[tuple[int, str]]
+    context: BuildContext, policy: str, prompts: Sequence[tuple[int, Prompt]]
 ) -> AsyncIterator[list[tuple[int, int, str]]]:
     """Batches of (prompt key, sample, text)."""
-    texts = [text for _, text in prompts]
-    async for batch in context.server.trainer.generate(policy, texts, context.spec.sampling):
+    asked = [prompt for _, prompt in prompts]
+    async for batch in context.server.trainer.generate(policy, asked, context.spec.sampling):
         context.answered("trainer")
         yield [(prompts[c.prompt_index][0], c.sample_index, c.text) for c in batch.completions]
 
@@ -110,12 +111,13 @@ def _score_inputs(
 
 
 def _within_characters(
-    waiting: list[tuple[int, int, str, str]],
-) -> list[tuple[int, int, str, str]]:
+    waiting: list[tuple[int, int, Prompt, str]],
+) -> list[tuple[int, int, Prompt, str]]:
     """The first samples, at least one, that fit into a call."""
     characters = 0
     for index, (_, _, prompt, response) in enumerate(waiting):
-        characters += len(prompt) + len(response)
+        asked = sum(len(turn.content) for turn in prompt.messages) + len(prompt.reference)
+        characters += asked + len(response)
         if index and characters > _CHARACTERS_PER_CALL:
             return waiting[:index]
     return waiting
@@ -135,7 +137,7 @@ def _check_versions(matrix: types_pb2.RewardMatrix, versions: dict[str, str]) ->
 
 def _rewards(
     matrix: types_pb2.RewardMatrix,
-    waiting: Sequence[tuple[int, int, str, str]],
+    waiting: Sequence[tuple[int, int, Prompt, str]],
     measurement: Measurement,
 ) -> list[Reward]:
     """A reward for each response and trait; where a trait failed, its reason instead."""

@@ -11,6 +11,7 @@ from palmfolio_runtime import names
 from palmfolio_runtime.clients.failures import CallRejected, DependencyDown
 from palmfolio_runtime.clients.scorer import require_loaded
 from palmfolio_runtime.errors import ServiceError, failed_precondition, invalid_argument
+from palmfolio_selector.builds import references
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
 from palmfolio_selector.builds.events import EventDraft
 from palmfolio_selector.store import measurement, policies, portfolios, prompt_sets
@@ -31,6 +32,9 @@ async def prepare(context: BuildContext) -> None:
         # The operator can repair a trait while the build waits for it.
         raise DependencyDown.because("scorer", "cannot score trait " + "; ".join(failures))
     require_loaded({name: traits[name] for name in spec.traits})
+    problem = await context.read(references.problem, spec, traits)
+    if problem is not None:
+        raise BuildFailed(problem.to_status())
     # Only now: a scorer that answers, but cannot do what is needed, is tried less and less often.
     context.answered("scorer")
     bases = await context.server.trainer.base_models()
@@ -112,7 +116,7 @@ def _request(
         spec=trainer_pb2.PolicySpec(
             base_model=spec.base_model,
             weights=types_pb2.Weights(values=row.weights),
-            prompts=[text for _, text in prompt_sets.prompts_of(session, prompt_set)],
+            prompts=[prompt.to_message() for prompt in prompt_sets.prompts_of(session, prompt_set)],
             trait_versions=portfolio.trait_versions,
             seed=spec.seed if row.seed is None else row.seed,
             initial_policy=initial,

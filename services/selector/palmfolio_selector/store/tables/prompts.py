@@ -1,6 +1,8 @@
 """Tables of prompts and of the sets that hold them."""
 
-from sqlalchemy import Float, ForeignKey, String, Text
+from typing import Any
+
+from sqlalchemy import JSON, Float, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from palmfolio_selector.store.tables.schema import Base, Key
@@ -24,8 +26,13 @@ class PromptRow(Base):
 
     key: Mapped[int] = mapped_column(Key, primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
-    """Of the text."""
+    """Of the text or the messages, and the reference (`palmfolio_runtime.prompts`)."""
     text: Mapped[str] = mapped_column(Text)
+    """Empty for a conversation."""
+    messages: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    """A conversation's turns, each with `role` and `content`; None for a text."""
+    reference: Mapped[str] = mapped_column(Text, default="", server_default="")
+    """The expected answer; empty when there is none."""
 
 
 class PromptSetMemberRow(Base):
@@ -39,3 +46,5 @@ class PromptSetMemberRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     """From 0."""
     prompt: Mapped[int] = mapped_column(Key, ForeignKey("prompts.key"))
+    tags: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """None without tags."""

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from palmfolio.types import Candidate as Candidate
     from palmfolio.types import Certificate as Certificate
     from palmfolio.types import Certification as Certification
+    from palmfolio.types import ChatMessage as ChatMessage
     from palmfolio.types import Completion as Completion
     from palmfolio.types import ConfidenceBound as ConfidenceBound
     from palmfolio.types import DeviceMemory as DeviceMemory
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from palmfolio.types import Portfolio as Portfolio
     from palmfolio.types import PortfolioSpec as PortfolioSpec
     from palmfolio.types import PortfolioState as PortfolioState
+    from palmfolio.types import Prompt as Prompt
     from palmfolio.types import PromptSet as PromptSet
     from palmfolio.types import Readiness as Readiness
     from palmfolio.types import Refutation as Refutation
@@ -116,6 +118,7 @@ __all__ = [
     "Candidate",
     "Certificate",
     "Certification",
+    "ChatMessage",
     "Client",
     "Completion",
     "ConfidenceBound",
@@ -149,6 +152,7 @@ __all__ = [
     "Portfolio",
     "PortfolioSpec",
     "PortfolioState",
+    "Prompt",
     "PromptSet",
     "Readiness",
     "Refutation",

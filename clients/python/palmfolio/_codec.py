@@ -7,7 +7,7 @@ convert most of it. Three rules cover the rest:
   without presence counts as unset when it is 0 or empty: the protocol gives those values the
   meaning "not given" wherever the hint allows None.
 - A field with `KINDS` in its metadata holds one of several classes: the member of a oneof.
-- Messages that become another shape are listed in `_SPECIAL`.
+- Messages that become another shape are listed in `_SPECIAL`. A prompt may be given as a `str`.
 """
 
 import dataclasses
@@ -15,10 +15,11 @@ import enum
 import functools
 import types
 import typing
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
@@ -26,9 +27,11 @@ from palmfolio import errors
 from palmfolio import types as values
 from palmfolio._names import resource_id
 from palmfolio.types.kinds import KINDS
-from palmfolio.v1 import scorer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, types_pb2
 
 Value = TypeVar("Value")
+
+_ROLES = {number: name.removeprefix("ROLE_").lower() for name, number in prompts_pb2.Role.items()}
 
 
 def decode(cls: type[Value], message: Message) -> Value:
@@ -49,9 +52,14 @@ def decode(cls: type[Value], message: Message) -> Value:
 def encode(value: Any, message: Message) -> None:
     """Writes a value into an empty message; a field that is None stays unset.
 
+    The value of a prompt may be a text.
+
     Raises:
         errors.ConfigurationError: a field has a type that the protocol does not take.
     """
+    if isinstance(message, prompts_pb2.Prompt):
+        _encode_prompt(value, message)
+        return
     for field in dataclasses.fields(value):
         item = getattr(value, field.name)
         if item is None:
@@ -59,6 +67,9 @@ def encode(value: Any, message: Message) -> None:
         try:
             if kinds := field.metadata.get(KINDS):
                 _encode_kind(kinds, item, message, field.name)
+            elif isinstance(value, values.Sample) and field.name == "reference":
+                # In the protocol, the reference is a part of the prompt.
+                _encode_field(item, message.prompt, field.name)  # type: ignore[attr-defined]
             else:
                 _encode_field(item, message, field.name)
         except errors.ConfigurationError:
@@ -66,6 +77,22 @@ def encode(value: Any, message: Message) -> None:
         except (TypeError, ValueError, AttributeError) as error:
             where = f"{type(value).__name__}.{field.name}"
             raise errors.ConfigurationError(f"{where} cannot be {item!r}: {error}") from error
+
+
+def encode_prompts(
+    prompts: Iterable[str | values.Prompt], messages: RepeatedCompositeFieldContainer[Any]
+) -> None:
+    """Writes prompts into an empty repeated field.
+
+    Raises:
+        errors.ConfigurationError: a prompt has a type or a role that the protocol does not take.
+    """
+    for index, prompt in enumerate(prompts):
+        try:
+            _encode_prompt(prompt, messages.add())
+        except (TypeError, ValueError, AttributeError) as error:
+            where = f"prompts[{index}]"
+            raise errors.ConfigurationError(f"{where} cannot be {prompt!r}: {error}") from error
 
 
 def failure(status: status_pb2.Status) -> values.Failure | None:
@@ -137,6 +164,8 @@ def _decode_field(hint: Any, message: Message, field: Any) -> Any:
 
 
 def _decode_item(hint: Any, item: Any, field: Any = None) -> Any:
+    if isinstance(item, prompts_pb2.Prompt):
+        return _decode_prompt(item)
     if hint is datetime:
         return item.ToDatetime(tzinfo=UTC)
     if hint is values.Failure:
@@ -176,7 +205,7 @@ def _encode_field(item: Any, message: Message, name: str) -> None:
     if isinstance(target, types_pb2.Weights):
         target.SetInParent()
         target.values.update(item)
-    elif dataclasses.is_dataclass(item):
+    elif dataclasses.is_dataclass(item) or isinstance(target, prompts_pb2.Prompt):
         target.SetInParent()
         encode(item, target)
     elif isinstance(item, Mapping):
@@ -189,6 +218,29 @@ def _encode_field(item: Any, message: Message, name: str) -> None:
     # Times only come out of calls; the servers set them.
     elif not isinstance(item, datetime):
         setattr(message, name, item)
+
+
+def _encode_prompt(prompt: str | values.Prompt, message: prompts_pb2.Prompt) -> None:
+    if isinstance(prompt, str):
+        message.text = prompt
+        return
+    if not isinstance(prompt, values.Prompt):
+        raise TypeError("a prompt is a text or a palmfolio.Prompt")
+    message.text = prompt.text or ""
+    message.reference = prompt.reference or ""
+    message.tags.extend(prompt.tags)
+    for turn in prompt.messages:
+        role = f"ROLE_{turn.role.upper()}"
+        message.messages.add(role=prompts_pb2.Role.Value(role), content=turn.content)
+
+
+def _decode_prompt(message: prompts_pb2.Prompt) -> values.Prompt:
+    turns = [
+        values.ChatMessage(_ROLES.get(turn.role, "unspecified"), turn.content)
+        for turn in message.messages
+    ]
+    text = None if turns else message.text
+    return values.Prompt(text, turns, message.reference or None, message.tags)
 
 
 def _decode_rewards(message: types_pb2.RewardMatrix) -> values.Rewards:
@@ -222,11 +274,13 @@ def _decode_trait(message: scorer_pb2.Trait) -> values.Trait:
     fields |= {
         "name": resource_id(message.name),
         "provenance": dict(message.provenance),
+        "fields": tuple(message.fields),
     }
     return values.Trait(**fields)
 
 
 _SPECIAL: dict[type, Callable[[Any], Any]] = {
+    values.Prompt: _decode_prompt,
     values.Rewards: _decode_rewards,
     values.SampleStatus: _decode_sample_status,
     values.Trait: _decode_trait,

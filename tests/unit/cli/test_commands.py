@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.longrunning import operations_pb2
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2
 from tests.support.cli_outcome import Outcome
 from tests.support.sdk_peer import Peer, abort
 
@@ -141,7 +141,9 @@ def test_every_command_has_help(command: Command, arguments: tuple[str, ...]) ->
 def _generate(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
     yield trainer_pb2.GenerateResponse(
         completions=[
-            trainer_pb2.Completion(policy=policy, prompt_index=index, text=f"answer to {prompt}")
+            trainer_pb2.Completion(
+                policy=policy, prompt_index=index, text=f"answer to {prompt.text}"
+            )
             for policy in request.policies
             for index, prompt in enumerate(request.prompts)
         ]
@@ -172,7 +174,9 @@ def _portfolio() -> selector_pb2.Portfolio:
     portfolio.certificate.gap = 0.1
     portfolio.certificate.gap_weights.values.update({"a": 0.0, "b": 1.0})
     portfolio.baselines.base_model = 0.5
-    portfolio.sample_answers.add(policy="policies/x", prompt="why?", response="because")
+    portfolio.sample_answers.add(
+        policy="policies/x", prompt=prompts_pb2.Prompt(text="why?"), response="because"
+    )
     return portfolio
 
 
@@ -192,7 +196,7 @@ def test_build_stores_prompts_follows_and_prints(
 ) -> None:
     peer.on(
         "CreatePromptSet",
-        lambda request, context: types_pb2.PromptSet(
+        lambda request, context: prompts_pb2.PromptSet(
             name=f"promptSets/{len(request.prompt_set.prompts)}"
         ),
     )

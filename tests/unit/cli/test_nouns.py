@@ -10,7 +10,7 @@ import typer.main
 from google.longrunning import operations_pb2
 
 from palmfolio.cli.app import app
-from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, selector_pb2, trainer_pb2, types_pb2
 from tests.support.cli_outcome import Outcome
 from tests.support.sdk_peer import Peer, abort
 
@@ -112,18 +112,24 @@ def test_a_delete_that_is_refused_fails(peer: Peer, command: Command, endpoints:
 
 
 def test_prompts_are_stored(peer: Peer, command: Command, endpoints: str, tmp_path: Path) -> None:
-    peer.on("CreatePromptSet", lambda *_: types_pb2.PromptSet(name="promptSets/7"))
+    peer.on("CreatePromptSet", lambda *_: prompts_pb2.PromptSet(name="promptSets/7"))
     (tmp_path / "prompts.txt").write_text("one\n\ntwo\n")
     outcome = command("prompts", "create", "prompts.txt", "--endpoints", endpoints)
     assert (outcome.code, outcome.out.strip()) == (0, "promptSets/7  2 prompts")
-    assert list(peer.requests("CreatePromptSet")[0].prompt_set.prompts) == ["one", "two"]
+    sent = peer.requests("CreatePromptSet")[0].prompt_set.prompts
+    assert [prompt.text for prompt in sent] == ["one", "two"]
     stored = command("prompts", "create", "prompts.txt", "--endpoints", endpoints, "--json").json
     assert (stored["name"], stored["prompts"]) == ("promptSets/7", 2)
 
 
 def _many(request: Any, context: Any) -> selector_pb2.ListEvaluationsResponse:
     rows = [
-        selector_pb2.Evaluation(policy="policies/a", prompt="hello", trait="kind", normalised=0.5)
+        selector_pb2.Evaluation(
+            policy="policies/a",
+            prompt=prompts_pb2.Prompt(text="hello"),
+            trait="kind",
+            normalised=0.5,
+        )
         for _ in range(5)
     ]
     return selector_pb2.ListEvaluationsResponse(evaluations=rows, next_page_token="more")
@@ -159,7 +165,7 @@ def test_evaluations_are_imported(
     imported = command(*arguments, "--endpoints", endpoints, "--json").json
     assert imported == {"rows": 3, "policies": 2, "prompt_set": "promptSets/7"}
     rows = _imported.rows  # type: ignore[attr-defined]
-    assert [(row.policy, row.prompt, row.sample, list(row.rewards)) for row in rows] == [
+    assert [(row.policy, row.prompt.text, row.sample, list(row.rewards)) for row in rows] == [
         ("policies/x", "hello", 0, [0.5, 1.0]),
         ("policies/x", "hello", 1, [0.25, 0.0]),
         ("policies/y", "why", 0, [1.0, 1.0]),
@@ -254,7 +260,7 @@ def test_a_training_is_started_and_followed(
     assert [line.split()[0] for line in outcome.err.splitlines()] == ["queued", "training", "done"]
     spec = peer.requests("TrainPolicy")[0].spec
     assert (spec.base_model, dict(spec.weights.values)) == ("base", {"a": 3.0, "b": 1.0})
-    assert (list(spec.prompts), spec.seed) == (["hello", "why?"], 7)
+    assert ([prompt.text for prompt in spec.prompts], spec.seed) == (["hello", "why?"], 7)
     assert (spec.grpo.steps, spec.grpo.learning_rate) == (3, 5e-4)
     assert not spec.grpo.HasField("lora_rank")
     assert "policies/x" in command(*arguments, "--endpoints", endpoints).out

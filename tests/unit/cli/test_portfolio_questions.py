@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, types_pb2
 from tests.support.cli_outcome import Outcome
 from tests.support.sdk_peer import Peer
 
@@ -30,7 +30,7 @@ def test_plan_shows_what_a_build_would_train(
 ) -> None:
     (tmp_path / "prompts.txt").write_text("hello\n")
     (tmp_path / "spec.yaml").write_text(SPEC)
-    peer.on("CreatePromptSet", lambda *_: types_pb2.PromptSet(name="promptSets/p"))
+    peer.on("CreatePromptSet", lambda *_: prompts_pb2.PromptSet(name="promptSets/p"))
     plan = selector_pb2.PlanPortfolioResponse(
         trainings=3,
         trainings_allowed=64,
@@ -53,7 +53,7 @@ def test_plan_with_few_prompts_promises_nothing_of_others(
 ) -> None:
     (tmp_path / "prompts.txt").write_text("hello\n")
     (tmp_path / "spec.yaml").write_text(SPEC)
-    peer.on("CreatePromptSet", lambda *_: types_pb2.PromptSet(name="promptSets/p"))
+    peer.on("CreatePromptSet", lambda *_: prompts_pb2.PromptSet(name="promptSets/p"))
     guarantee = selector_pb2.PlannedGuarantee(delta=0.25, prompt_error=1.7)
     plan = selector_pb2.PlanPortfolioResponse(guarantee=guarantee)
     peer.on("PlanPortfolio", lambda *_: plan)

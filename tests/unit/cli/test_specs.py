@@ -30,7 +30,9 @@ CONTENT: dict[str, Any] = {
 
 def _write(folder: Path, **changes: Any) -> Path:
     (folder / "train.txt").write_text("first prompt\n\n  second prompt  \n")
-    (folder / "eval.jsonl").write_text('{"prompt": "third\\nprompt"}\n')
+    (folder / "eval.jsonl").write_text(
+        '{"prompt": "third\\nprompt"}\n{"prompt": "2 + 2?", "reference": "4"}\n'
+    )
     path = folder / "portfolio.yaml"
     content = {key: value for key, value in {**CONTENT, **changes}.items() if value is not None}
     path.write_text(yaml.safe_dump(content))
@@ -41,7 +43,7 @@ def test_a_file_becomes_a_spec(tmp_path: Path) -> None:
     loaded = load_portfolio(_write(tmp_path))
     assert loaded.portfolio_id == "quickstart"
     assert loaded.training_prompts == ("first prompt", "second prompt")
-    assert loaded.evaluation_prompts == ("third\nprompt",)
+    assert loaded.evaluation_prompts == ("third\nprompt", palmfolio.Prompt("2 + 2?", reference="4"))
     spec = loaded.with_prompt_sets("promptSets/1", "promptSets/2")
     assert (spec.training_prompt_set, spec.evaluation_prompt_set) == (
         "promptSets/1",
@@ -119,6 +121,7 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     [
         ("empty.txt", "\n \n", "holds no prompts"),
         ("broken.jsonl", "{", "line 1: not JSON"),
+        ("number.jsonl", '{"prompt": "a", "reference": 4}', "`reference` must be a text"),
         ("missing.jsonl", '{"prompt": "a"}\n{"text": "b"}', "line 2: needs a `prompt`"),
     ],
 )

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2
 
 import palmfolio
 from palmfolio._calls import selector, services
-from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, selector_pb2, trainer_pb2, types_pb2
 from tests.support.sdk_peer import Peer, abort
 
 SAMPLES = [palmfolio.Sample("hello", "hi there")]
@@ -45,7 +45,7 @@ def test_samples_and_traits_travel(peer: Peer, client: palmfolio.Client) -> None
     peer.on("Score", _reward)
     rewards = client.scorer.score(SAMPLES, traits=["a"])
     (request,) = peer.requests("Score")
-    assert (request.samples[0].prompt, request.samples[0].response) == ("hello", "hi there")
+    assert (request.samples[0].prompt.text, request.samples[0].response) == ("hello", "hi there")
     assert list(request.traits) == ["a"]
     assert rewards.normalised == ((0.5,),)
 
@@ -55,11 +55,11 @@ def test_unavailable_is_tried_again_under_the_same_ids(
 ) -> None:
     failures = [2]
 
-    def handler(request: Any, context: grpc.ServicerContext) -> types_pb2.PromptSet:
+    def handler(request: Any, context: grpc.ServicerContext) -> prompts_pb2.PromptSet:
         if failures[0] > 0:
             failures[0] -= 1
             abort(context, grpc.StatusCode.UNAVAILABLE, "restarting")
-        return types_pb2.PromptSet(name="promptSets/1")
+        return prompts_pb2.PromptSet(name="promptSets/1")
 
     peer.on("CreatePromptSet", handler)
     assert client.selector.create_prompt_set(["p"]).name == "promptSets/1"

@@ -12,9 +12,10 @@ from google.rpc import status_pb2
 
 import palmfolio
 from palmfolio import _codec, types
+from palmfolio.cli.render.plain import to_plain
 from palmfolio.types.strategies import STRATEGIES
 from palmfolio.types.trainer import METHODS
-from palmfolio.v1 import scorer_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, selector_pb2, trainer_pb2, types_pb2
 
 MESSAGES: dict[type, Any] = {
     types.Readiness: types_pb2.Readiness,
@@ -23,9 +24,10 @@ MESSAGES: dict[type, Any] = {
     types.LoadedModel: types_pb2.LoadedModel,
     types.ServerInfo: types_pb2.ServerInfo,
     types.Trait: scorer_pb2.Trait,
-    types.Sample: scorer_pb2.Sample,
+    types.ChatMessage: prompts_pb2.ChatMessage,
+    types.Prompt: prompts_pb2.Prompt,
     types.Calibration: scorer_pb2.CalibrateResponse,
-    types.PromptSet: types_pb2.PromptSet,
+    types.PromptSet: prompts_pb2.PromptSet,
     types.GrpoConfig: trainer_pb2.GrpoConfig,
     types.SamplingConfig: trainer_pb2.SamplingConfig,
     types.PolicySpec: trainer_pb2.PolicySpec,
@@ -212,11 +214,11 @@ def test_a_wrong_type_names_the_field() -> None:
 
 
 def test_times_are_aware() -> None:
-    message = types_pb2.PromptSet(name="promptSets/1")
+    message = prompts_pb2.PromptSet(name="promptSets/1")
     message.create_time.FromSeconds(60)
     value = _codec.decode(palmfolio.PromptSet, message)
     assert value.create_time == datetime(1970, 1, 1, 0, 1, tzinfo=UTC)
-    assert _codec.decode(palmfolio.PromptSet, types_pb2.PromptSet()).create_time is None
+    assert _codec.decode(palmfolio.PromptSet, prompts_pb2.PromptSet()).create_time is None
 
 
 def test_an_enum_value_from_the_future_is_unspecified() -> None:
@@ -255,3 +257,72 @@ def test_rewards_are_rows_and_failures_stay_nan() -> None:
 def test_traits_are_named_as_in_weights() -> None:
     trait = _codec.decode(palmfolio.Trait, scorer_pb2.Trait(name="traits/warmth"))
     assert trait.name == "warmth"
+
+
+PROMPTS = [
+    palmfolio.Prompt("why?"),
+    palmfolio.Prompt("2 + 2?", reference="#### 4", tags=["easy", "sums"]),
+    palmfolio.Prompt(messages=[palmfolio.ChatMessage("user", "hi")]),
+    palmfolio.Prompt(
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": "Hi"},
+            {"role": "user", "content": "2 + 2?"},
+        ],
+        reference="4",
+    ),
+]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=str)
+def test_a_prompt_survives_the_way_there_and_back(prompt: palmfolio.Prompt) -> None:
+    message = selector_pb2.ImportedEvaluation()
+    _codec.encode(palmfolio.ImportedEvaluation("p", (0.5,), prompt), message)
+    assert _codec.decode(palmfolio.Prompt, message.prompt) == prompt
+    spec = palmfolio.PolicySpec("base", {"a": 1.0}, prompts=("why?", prompt))
+    sent = trainer_pb2.PolicySpec()
+    _codec.encode(spec, sent)
+    assert sent.prompts[0] == prompts_pb2.Prompt(text="why?")
+    received = _codec.decode(palmfolio.PolicySpec, sent)
+    assert received.prompts == (palmfolio.Prompt("why?"), prompt)
+
+
+def test_a_row_without_a_prompt_has_none() -> None:
+    message = selector_pb2.ImportedEvaluation()
+    _codec.encode(palmfolio.ImportedEvaluation("p", (0.5,)), message)
+    assert not message.HasField("prompt")
+    assert _codec.decode(palmfolio.Evaluation, selector_pb2.Evaluation()).prompt is None
+
+
+@pytest.mark.parametrize(
+    ("sample", "text", "reference"),
+    [
+        (palmfolio.Sample("q", "a"), "q", ""),
+        (palmfolio.Sample("q", "a", reference="4"), "q", "4"),
+        (palmfolio.Sample(palmfolio.Prompt("q", reference="4"), "a"), "q", "4"),
+        (palmfolio.Sample(palmfolio.Prompt("q", reference="4"), "a", reference="5"), "q", "5"),
+    ],
+)
+def test_the_reference_of_a_sample_travels_in_its_prompt(
+    sample: palmfolio.Sample, text: str, reference: str
+) -> None:
+    message = scorer_pb2.Sample()
+    _codec.encode(sample, message)
+    assert message.prompt == prompts_pb2.Prompt(text=text, reference=reference)
+    assert message.response == "a"
+
+
+@pytest.mark.parametrize("prompt", [3, palmfolio.Prompt(messages=[{"role": "x", "content": "c"}])])
+def test_a_prompt_that_is_none_names_its_position(prompt: Any) -> None:
+    request = trainer_pb2.GenerateRequest()
+    with pytest.raises(palmfolio.ConfigurationError, match=r"^prompts\[1\] cannot be"):
+        _codec.encode_prompts(["fine", prompt], request.prompts)
+
+
+def test_a_prompt_of_only_a_text_is_a_text_in_json() -> None:
+    assert [to_plain(prompt) for prompt in PROMPTS[:3]] == [
+        "why?",
+        {"text": "2 + 2?", "reference": "#### 4", "tags": ["easy", "sums"]},
+        {"messages": [{"role": "user", "content": "hi"}]},
+    ]

@@ -29,7 +29,7 @@ class AsyncSelector(AsyncService):
 
     async def create_prompt_set(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | types.Prompt],
         *,
         display_name: str = "",
         request_id: str | None = None,

@@ -52,7 +52,7 @@ class AsyncTrainer(AsyncService):
     async def generate(
         self,
         policies: Sequence[str],
-        prompts: Sequence[str],
+        prompts: Sequence[str | types.Prompt],
         *,
         sampling: types.SamplingConfig | None = None,
         timeout: float | None = None,
@@ -64,7 +64,7 @@ class AsyncTrainer(AsyncService):
     async def generate_stream(
         self,
         policies: Sequence[str],
-        prompts: Sequence[str],
+        prompts: Sequence[str | types.Prompt],
         *,
         sampling: types.SamplingConfig | None = None,
         timeout: float | None = None,

@@ -16,7 +16,7 @@ from palmfolio._calls.call import (
     set_seconds,
     unchanged,
 )
-from palmfolio._codec import decode, encode
+from palmfolio._codec import decode, encode, encode_prompts
 from palmfolio.v1 import selector_pb2
 
 # The server stores each message of an import in one transaction.
@@ -26,11 +26,11 @@ _EVALUATIONS_PER_PAGE = 1000
 
 
 def create_prompt_set(
-    prompts: Sequence[str], display_name: str, request_id: str | None
+    prompts: Sequence[str | types.Prompt], display_name: str, request_id: str | None
 ) -> Call[types.PromptSet]:
     """`CreatePromptSet`."""
     request = selector_pb2.CreatePromptSetRequest(request_id=request_id or new_request_id())
-    request.prompt_set.prompts.extend(prompts)
+    encode_prompts(prompts, request.prompt_set.prompts)
     request.prompt_set.display_name = display_name
     return Call("selector", "CreatePromptSet", request, reader(types.PromptSet))
 

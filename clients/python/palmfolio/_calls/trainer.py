@@ -15,7 +15,7 @@ from palmfolio._calls.call import (
     resource,
     unchanged,
 )
-from palmfolio._codec import decode, encode
+from palmfolio._codec import decode, encode, encode_prompts
 from palmfolio.v1 import trainer_pb2
 
 
@@ -48,11 +48,14 @@ def delete_policy(name: str) -> Call[None]:
 
 
 def generate(
-    policies: Sequence[str], prompts: Sequence[str], sampling: types.SamplingConfig | None
+    policies: Sequence[str],
+    prompts: Sequence[str | types.Prompt],
+    sampling: types.SamplingConfig | None,
 ) -> Call[list[types.Completion]]:
     """`Generate`; each answer is a batch of completions."""
     names = [resource("policies", name) for name in policies]
-    request = trainer_pb2.GenerateRequest(policies=names, prompts=list(prompts))
+    request = trainer_pb2.GenerateRequest(policies=names)
+    encode_prompts(prompts, request.prompts)
     if sampling is not None:
         encode(sampling, request.sampling)
     return Call("trainer", "Generate", request, _read_completions, limit="generate")

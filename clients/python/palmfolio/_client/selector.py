@@ -26,7 +26,7 @@ class Selector(Service):
 
     def create_prompt_set(
         self,
-        prompts: Sequence[str],
+        prompts: Sequence[str | types.Prompt],
         *,
         display_name: str = "",
         request_id: str | None = None,

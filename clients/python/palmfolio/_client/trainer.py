@@ -83,7 +83,7 @@ class Trainer(Service):
     def generate(
         self,
         policies: Sequence[str],
-        prompts: Sequence[str],
+        prompts: Sequence[str | types.Prompt],
         *,
         sampling: types.SamplingConfig | None = None,
         timeout: float | None = None,
@@ -102,7 +102,7 @@ class Trainer(Service):
     def generate_stream(
         self,
         policies: Sequence[str],
-        prompts: Sequence[str],
+        prompts: Sequence[str | types.Prompt],
         *,
         sampling: types.SamplingConfig | None = None,
         timeout: float | None = None,

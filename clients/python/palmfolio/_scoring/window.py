@@ -231,8 +231,7 @@ class ScoreWindow:
                 f"samples[{self._read - 1}] is a {type(sample).__name__}; "
                 "make it a palmfolio.Sample(prompt, response)"
             )
-        for field in ("prompt", "response", "reference"):
-            text = getattr(sample, field)
+        for field, text in _texts(sample).items():
             if not isinstance(text, str):
                 continue  # `_encode` fails on it, with a message that names the field
             if len(text) > self._max_characters:
@@ -254,6 +253,16 @@ class ScoreWindow:
             slot.sample, self._names, self._versions, raw, normalised, status
         )
         self.answered += 1
+
+
+def _texts(sample: types.Sample) -> dict[str, object]:
+    """The texts of a sample by field, as the server counts their characters."""
+    prompt, reference = sample.prompt, sample.reference
+    if isinstance(prompt, types.Prompt):
+        reference = prompt.reference if reference is None else reference
+        asked = "".join(str(turn.content) for turn in prompt.messages)
+        return {"prompt": prompt.text or asked, "response": sample.response, "reference": reference}
+    return {"prompt": prompt, "response": sample.response, "reference": reference}
 
 
 def _without_position(status: types.SampleStatus) -> types.SampleStatus:

@@ -83,8 +83,8 @@ class Services:
         self,
         client: Client,
         *weights: types.Weights,
-        training_prompts: Sequence[str] = _PROMPTS,
-        evaluation_prompts: Sequence[str] = _PROMPTS,
+        training_prompts: Sequence[str | types.Prompt] = _PROMPTS,
+        evaluation_prompts: Sequence[str | types.Prompt] = _PROMPTS,
         seed: int = 0,
     ) -> types.PortfolioSpec:
         """The spec of a portfolio that is built in seconds: one step of training for each weights.

@@ -1,9 +1,10 @@
 """The values that calls take and return: plain and immutable.
 
 Field names are those of the protocol (`protos/palmfolio/v1/`), where every unit and range is
-stated. Four things differ: weights are mappings from trait to weight, times are `datetime` in UTC,
-a field that may be left out is None when it is, and where the protocol lets one of several messages
-be set (`strategy`, `method`) there is one field that holds one of several classes.
+stated. Five things differ: weights are mappings from trait to weight, times are `datetime` in UTC,
+a field that may be left out is None when it is, where the protocol lets one of several messages
+be set (`strategy`, `method`) there is one field that holds one of several classes, and a `str` may
+stand for a prompt that is only a text.
 """
 
 from palmfolio.types.certificates import (
@@ -28,6 +29,7 @@ from palmfolio.types.portfolios import (
     Route,
     SampleAnswer,
 )
+from palmfolio.types.prompts import ChatMessage, Prompt, PromptSet
 from palmfolio.types.scorer import (
     Calibration,
     CalibrationMethod,
@@ -49,7 +51,6 @@ from palmfolio.types.services import (
     DeviceMemory,
     Failure,
     LoadedModel,
-    PromptSet,
     Readiness,
     ServerInfo,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "Candidate",
     "Certificate",
     "Certification",
+    "ChatMessage",
     "Completion",
     "ConfidenceBound",
     "DeviceMemory",
@@ -108,6 +110,7 @@ __all__ = [
     "Portfolio",
     "PortfolioSpec",
     "PortfolioState",
+    "Prompt",
     "PromptSet",
     "Readiness",
     "Refutation",

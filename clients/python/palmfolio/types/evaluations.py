@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from palmfolio.types.prompts import Prompt
 from palmfolio.types.trainer import SamplingConfig
 
 
@@ -17,7 +18,7 @@ class ImportedEvaluation:
     policy: str
     rewards: tuple[float, ...]
     """One normalised reward in [0, 1] per trait, in the order of the import's traits."""
-    prompt: str | None = None
+    prompt: str | Prompt | None = None
     """None in the one row of a policy of which only the means are known."""
     sample: int = 0
     """Tells several responses to a prompt apart, 0 to 1,023."""
@@ -38,7 +39,8 @@ class Evaluation:
     """The stored reward of one response on one trait."""
 
     policy: str
-    prompt: str
+    prompt: Prompt | None
+    """None in the one row of a policy of which only the means are known."""
     sample: int
     trait: str
     trait_version: str

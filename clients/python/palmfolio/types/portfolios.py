@@ -14,6 +14,7 @@ from palmfolio.types.certificates import (
     TrainableBound,
 )
 from palmfolio.types.kinds import KINDS
+from palmfolio.types.prompts import Prompt
 from palmfolio.types.services import Failure
 from palmfolio.types.strategies import STRATEGIES, AdaptiveStrategy, Strategy
 from palmfolio.types.trainer import GrpoConfig, SamplingConfig
@@ -112,7 +113,7 @@ class SampleAnswer:
     """One response of a policy to an evaluation prompt, with its normalised rewards."""
 
     policy: str
-    prompt: str
+    prompt: Prompt
     response: str
     rewards: Mapping[str, float] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from palmfolio.types.prompts import Prompt
 from palmfolio.types.services import Failure
 
 
@@ -43,19 +44,24 @@ class Trait:
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What the version is made of in addition to the normalisation, for example
     `options.template`."""
+    fields: tuple[str, ...] = ()
+    """What it reads of a sample: of `prompt`, `reference` and `response`. A trait that reads the
+    reference cannot score a sample without one. Empty while the trait cannot be scored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One response to score; `reference` is the expected answer, for traits that compare.
+    """One response to score.
 
     Example:
         >>> sample = Sample("What is 2 + 2?", "It is 4.", reference="4")
     """
 
-    prompt: str
+    prompt: str | Prompt
     response: str
-    reference: str = ""
+    reference: str | None = None
+    """The expected answer, for traits that compare with it; it takes precedence over the prompt's
+    own. None leaves the prompt as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +87,3 @@ class ServerInfo:
     """Bytes of main memory that the process takes; None where the system does not tell."""
     reload_failure: str = ""
     """Why the last reload of the configuration was refused; empty when it was not."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptSet:
-    """Prompts addressed by their content. Listings and answers may leave the prompts out."""
-
-    name: str
-    """`promptSets/{id}`; the id is a digest of the prompts."""
-    prompts: tuple[str, ...] = ()
-    display_name: str = ""
-    """For people; not part of the identity."""
-    create_time: datetime | None = None

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from palmfolio.types.kinds import KINDS
+from palmfolio.types.prompts import Prompt
 from palmfolio.types.services import Failure
 from palmfolio.types.weights import Weights
 
@@ -101,8 +102,9 @@ class PolicySpec:
     """The name of one of the trainer's base models."""
     weights: Weights
     """What to align to, by trait."""
-    prompts: tuple[str, ...] = ()
-    """Prompts to train on, at least one. A `Policy` holds their digest in place of them."""
+    prompts: tuple[str | Prompt, ...] = ()
+    """Prompts to train on, at least one; with a reference each where a trait in `weights` reads it
+    (`Trait.fields`). A `Policy` holds their digest in place of them."""
     trait_versions: Mapping[str, str] = field(default_factory=dict)
     """The trainer fills in the versions that are left out from its scorer."""
     seed: int = 0

@@ -21,7 +21,9 @@ def prompts() -> None:
 def create(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="Prompts: one a line, or .jsonl with `prompt`."),
+        typer.Argument(
+            metavar="FILE", help="Prompts: one a line, or .jsonl with `prompt` and `reference`."
+        ),
     ],
     name: Annotated[
         str, typer.Option("--display-name", metavar="TEXT", help="A name for people.")

@@ -27,7 +27,9 @@ def score(
     ] = None,
     prompt: Annotated[str | None, typer.Option(help="One prompt, instead of a file.")] = None,
     response: Annotated[str | None, typer.Option(help="The response to --prompt.")] = None,
-    reference: Annotated[str, typer.Option(help="The expected answer to --prompt.")] = "",
+    reference: Annotated[
+        str | None, typer.Option(help="The expected answer to --prompt.", show_default=False)
+    ] = None,
     traits: Annotated[
         str, typer.Option(metavar="NAME,…", help="Traits to score. Default: all.")
     ] = "",
@@ -76,7 +78,7 @@ def score(
 
 
 def _lines(
-    file: Path | None, prompt: str | None, response: str | None, reference: str
+    file: Path | None, prompt: str | None, response: str | None, reference: str | None
 ) -> "tuple[Iterable[Line], int]":
     from palmfolio import Sample
     from palmfolio.cli.files.samples import Line, count_samples, read_samples

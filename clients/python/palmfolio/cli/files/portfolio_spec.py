@@ -3,7 +3,7 @@
     portfolio: quickstart                  # the id to build it under
     base_model: smollm2-135m-instruct
     traits: [relevance, brevity, warmth]
-    training_prompts: train_prompts.txt    # one prompt a line, or .jsonl with `prompt`
+    training_prompts: train_prompts.txt    # one prompt a line, or .jsonl (below)
     evaluation_prompts: eval_prompts.txt   # paths are relative to the YAML file
     strategy:                  # or {grid: {}}, {uniform: {resolution: 4}}, {adaptive: {}}
       explicit:
@@ -15,6 +15,7 @@
     max_size: 4
     seed: 1
 
+A line of a .jsonl has a `prompt` and, for traits that compare with one, a `reference`.
 Weights may have any scale. A key that is left out takes the default that the protocol states.
 """
 
@@ -25,7 +26,7 @@ from pathlib import Path
 from palmfolio.cli.files.prompts import read_prompts
 from palmfolio.cli.files.yaml_values import build, mapping, read_yaml
 from palmfolio.errors import ConfigurationError
-from palmfolio.types import PortfolioSpec
+from palmfolio.types import PortfolioSpec, Prompt
 
 _PROMPT_SETS = ("training_prompt_set", "evaluation_prompt_set")
 _OWN_KEYS = ("portfolio", "training_prompts", "evaluation_prompts")
@@ -36,8 +37,8 @@ class PortfolioFile:
     """A portfolio file, read."""
 
     portfolio_id: str
-    training_prompts: tuple[str, ...]
-    evaluation_prompts: tuple[str, ...]
+    training_prompts: tuple[str | Prompt, ...]
+    evaluation_prompts: tuple[str | Prompt, ...]
     spec: PortfolioSpec
     """Its two prompt sets are empty until `with_prompt_sets`."""
 

@@ -5,16 +5,18 @@ from pathlib import Path
 
 from palmfolio.cli.files.text import read_text
 from palmfolio.errors import ConfigurationError
+from palmfolio.types import Prompt
 
 
-def read_prompts(path: Path) -> tuple[str, ...]:
-    """Prompts of a file: one a line, or the `prompt` of each line of a `.jsonl`.
+def read_prompts(path: Path) -> tuple[str | Prompt, ...]:
+    """Prompts of a file: one a line, or `prompt` and `reference` of each line of a `.jsonl`.
 
     Raises:
         ConfigurationError: the file cannot be read, holds no prompt, or a line is wrong.
     """
     lines = [line.strip() for line in read_text(path).splitlines()]
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line]
+    prompts: tuple[str | Prompt, ...]
     if path.suffix == ".jsonl":
         prompts = tuple(_jsonl_prompt(line, f"{path}, line {number}") for number, line in numbered)
     else:
@@ -24,7 +26,7 @@ def read_prompts(path: Path) -> tuple[str, ...]:
     return prompts
 
 
-def _jsonl_prompt(line: str, where: str) -> str:
+def _jsonl_prompt(line: str, where: str) -> str | Prompt:
     try:
         entry = json.loads(line)
     except ValueError as error:
@@ -32,4 +34,9 @@ def _jsonl_prompt(line: str, where: str) -> str:
     prompt = entry.get("prompt") if isinstance(entry, dict) else None
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigurationError(f"{where}: needs a `prompt` that is a text and not empty")
-    return prompt
+    reference = entry.get("reference")
+    if reference is None:
+        return prompt
+    if not isinstance(reference, str):
+        raise ConfigurationError(f"{where}: `reference` must be a text")
+    return Prompt(prompt, reference=reference)

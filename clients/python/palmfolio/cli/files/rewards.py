@@ -93,6 +93,10 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _text(scored: ScoredSample, name: str) -> str:
+    return str(getattr(scored.sample, name) or "")
+
+
 class _JsonLines:
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8")
@@ -103,13 +107,13 @@ class _JsonLines:
 
         row = {
             "line": line,
-            **{name: getattr(scored.sample, name) for name in _TEXTS},
+            **{name: _text(scored, name) for name in _TEXTS},
             "normalised": by_trait(map(_number, scored.normalised)),
             "raw": by_trait(map(_number, scored.raw)),
             "versions": by_trait(scored.trait_versions),
             "error": _error(scored),
         }
-        if not scored.sample.reference:
+        if not row["reference"]:
             del row["reference"]
         try:
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -130,7 +134,7 @@ class _Parquet:
         row: dict[str, Any] = {"line": line}
         for name in _TEXTS:
             # A lone surrogate has no UTF-8 form, and Arrow refuses it.
-            row[name] = getattr(scored.sample, name).encode("utf-8", "replace").decode("utf-8")
+            row[name] = _text(scored, name).encode("utf-8", "replace").decode("utf-8")
         for kind, values in (("normalised", scored.normalised), ("raw", scored.raw)):
             row |= {f"{kind}.{t}": _number(v) for t, v in zip(scored.traits, values, strict=True)}
         row |= {

@@ -62,4 +62,4 @@ def _sample(line: bytes, where: str) -> Sample:
         if text is not None and not isinstance(text, str):
             kind = type(text).__name__
             raise ConfigurationError(f"{where}: `{name}` must be a text, not {kind}")
-    return Sample(texts["prompt"] or "", texts["response"] or "", texts["reference"] or "")
+    return Sample(texts["prompt"] or "", texts["response"] or "", texts["reference"])

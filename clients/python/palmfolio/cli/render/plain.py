@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from palmfolio.types import Prompt
 from palmfolio.types.kinds import KINDS
 
 
@@ -14,8 +15,11 @@ def to_plain(value: Any) -> Any:
     """A value of `palmfolio.types` as JSON knows it: NaN becomes null, times ISO 8601.
 
     A field that holds one of several classes becomes an object with the name of the class as its
-    only key, as in portfolio files: `{"strategy": {"uniform": {"resolution": 4}}}`.
+    only key, as in portfolio files: `{"strategy": {"uniform": {"resolution": 4}}}`. A prompt that
+    is only a text becomes this text, any other an object without the fields that are empty.
     """
+    if isinstance(value, Prompt):
+        return _prompt(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: _field(getattr(value, field.name), field.metadata.get(KINDS))
@@ -30,6 +34,12 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return value
+
+
+def _prompt(prompt: Prompt) -> Any:
+    found = {name: to_plain(getattr(prompt, name)) for name in Prompt.__dataclass_fields__}
+    given = {name: value for name, value in found.items() if value}
+    return prompt.text if list(given) in ([], ["text"]) else given
 
 
 def _field(value: Any, kinds: Mapping[str, type] | None) -> Any:

@@ -164,7 +164,7 @@ def evaluations(items: Iterable[types.Evaluation]) -> Table:
         reward = Text(item.failure, "red") if item.failure else Text(f"{item.normalised:.3f}")
         grid.add_row(
             resource_id(item.policy),
-            Text(" ".join(item.prompt.split())[:60]),
+            Text(" ".join(str(item.prompt or "").split())[:60]),
             str(item.sample),
             item.trait,
             item.trait_version[:12],

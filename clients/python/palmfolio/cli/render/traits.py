@@ -22,6 +22,7 @@ def explanation(trait: types.Trait) -> Table:
         ("version", trait.version),
         ("model", trait.model),
         ("template", template),
+        ("reads", ", ".join(trait.fields)),
         ("normalisation", trait.normalisation),
     ]
     for name, value in rows:

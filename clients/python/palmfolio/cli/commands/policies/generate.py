@@ -20,7 +20,9 @@ def generate(
     prompts: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Prompts: one a line, or .jsonl with `prompt`.", show_default=False
+            metavar="FILE",
+            help="Prompts: one a line, or .jsonl with `prompt` and `reference`.",
+            show_default=False,
         ),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Responses for each prompt.")] = 1,
@@ -54,7 +56,7 @@ def generate(
         return
     console = options.console()
     for number, text in enumerate(texts):
-        console.print(text, style="bold", markup=False, highlight=False)
+        console.print(str(text), style="bold", markup=False, highlight=False)
         for item in completions:
             if item.prompt_index == number:
                 console.print(f"  {item.policy}", style="dim", markup=False, highlight=False)

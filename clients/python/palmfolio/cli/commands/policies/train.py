@@ -25,7 +25,7 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Prompts to train on: one a line, or .jsonl with `prompt`.",
+            help="Prompts to train on: one a line, or .jsonl with `prompt` and `reference`.",
             show_default=False,
         ),
     ] = None,

@@ -76,7 +76,7 @@ def _report(client: "Client", name: str) -> "Report":
     for label, weights in typical_users(portfolio.spec.traits):
         policy = client.selector.route(name, weights).policy
         answers = tuple(
-            Answer(item.prompt, item.response, item.rewards)
+            Answer(str(item.prompt), item.response, item.rewards)
             for item in portfolio.sample_answers
             if item.policy == policy
         )

@@ -11,7 +11,7 @@ _PROMPTS = 3
 
 
 async def ask(
-    client: AsyncClient, portfolio: types.Portfolio, prompts: tuple[str, ...]
+    client: AsyncClient, portfolio: types.Portfolio, prompts: tuple[str | types.Prompt, ...]
 ) -> tuple[User, ...]:
     """Routes typical users, answers them greedily, and scores the answers.
 
@@ -34,7 +34,7 @@ async def ask(
     for item, row in zip(completions, scored.normalised, strict=True):
         # A reward that could not be computed is NaN, and is not shown.
         rewards = {t: reward for t, reward in zip(scored.traits, row, strict=True) if reward >= 0}
-        answers[item.policy].append(Answer(asked[item.prompt_index], item.text, rewards))
+        answers[item.policy].append(Answer(str(asked[item.prompt_index]), item.text, rewards))
     return tuple(
         User(label, weights, route.policy, tuple(answers[route.policy]))
         for (label, weights), route in zip(users, routes, strict=True)

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
 from palmfolio_trainer.training.run import run
 from palmfolio_trainer.training.task import TrainingResult, TrainingTask, TrainingTools
+from tests.support.prompts import text_prompts
 
 TRAITS = ("letters", "others")
-PROMPTS = ("a", "bcd", "ef")
+PROMPTS = text_prompts("a", "bcd", "ef")
 SETTINGS = GrpoSettings(
     steps=2,
     learning_rate=3e-2,
@@ -22,7 +24,7 @@ SETTINGS = GrpoSettings(
 )
 
 
-def share_of_letters(prompts: list[str], completions: list[str]) -> npt.NDArray[np.float64]:
+def share_of_letters(prompts: list[Prompt], completions: list[str]) -> npt.NDArray[np.float64]:
     """Shares of ASCII letters, and of all else, among a completion's characters."""
     letters = [
         sum(c.isascii() and c.isalpha() for c in text) / max(len(text), 1) for text in completions

@@ -16,6 +16,7 @@ from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.clients.scorer import ScorerClient
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.limits import TrainerLimits
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies import spec
@@ -159,14 +160,13 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         parts = self._parts
         parts.require_ready()
         settings = generation.parse(request, parts.limits)
+        prompts = [Prompt.from_message(prompt) for prompt in request.prompts]
         rows = await parts.database.run(_ready_policies, request.policies)
         base = self._shared_base(rows)
         # Fetched and verified before sampling begins: no client gets half an answer.
         adapters = {row.id: await self._adapter(row) for row in rows}
         batches = parts.sampling.stream(
-            lambda cancelled: parts.backend.sample(
-                base, adapters, request.prompts, settings, cancelled
-            )
+            lambda cancelled: parts.backend.sample(base, adapters, prompts, settings, cancelled)
         )
         async for batch in batches:
             completions = [generation.to_proto(completion) for completion in batch]

@@ -6,6 +6,7 @@ from google.longrunning import operations_pb2
 from google.rpc import error_details_pb2
 
 from palmfolio.v1 import trainer_pb2, types_pb2
+from tests.support.prompts import text_messages
 from tests.support.services.training import PROMPTS, Client, fields, spec, status
 
 
@@ -27,7 +28,7 @@ def changed(**changes: object) -> trainer_pb2.PolicySpec:
         ({"weights": {"values": {"brevity": float("nan")}}}, "spec.weights.values[brevity]"),
         ({"weights": {"values": {"brevity": 0.0}}}, "spec.weights.values"),
         ({"prompts": []}, "spec.prompts"),
-        ({"prompts": ["Why?", ""]}, "spec.prompts[1]"),
+        ({"prompts": text_messages(["Why?", ""])}, "spec.prompts[1]"),
         ({"grpo": trainer_pb2.GrpoConfig(steps=0)}, "spec.grpo.steps"),
         ({"initial_policy": "policies/unknown"}, "spec.initial_policy"),
         ({"trait_versions": {"brevity": "0"}}, "spec.trait_versions[brevity]"),
@@ -48,7 +49,7 @@ def test_a_bad_spec_names_its_field(
         ({"policies": []}, "policies"),
         ({"policies": ["portfolios/x"]}, "policies[0]"),
         ({"prompts": []}, "prompts"),
-        ({"prompts": [" "]}, "prompts[0]"),
+        ({"prompts": text_messages([" "])}, "prompts[0]"),
         ({"sampling": {"samples_per_prompt": 0}}, "sampling.samples_per_prompt"),
         ({"sampling": {"max_tokens": 4097}}, "sampling.max_tokens"),
         ({"sampling": {"temperature": float("nan")}}, "sampling.temperature"),
@@ -59,7 +60,7 @@ def test_a_bad_spec_names_its_field(
 def test_a_bad_generate_names_its_field(
     trainer: Client, changes: dict[str, object], field: str
 ) -> None:
-    good = {"policies": [trainer.base_policy()], "prompts": PROMPTS}
+    good = {"policies": [trainer.base_policy()], "prompts": text_messages(PROMPTS)}
     request = trainer_pb2.GenerateRequest(**{**good, **changes})  # type: ignore[arg-type]
     with pytest.raises(grpc.RpcError) as caught:
         list(trainer.stub.Generate(request))
@@ -138,7 +139,7 @@ class Endless:
     def __init__(self, trainer: Client, timeout: float | None = None) -> None:
         request = trainer_pb2.GenerateRequest(
             policies=[trainer.base_policy()],
-            prompts=[f"Tell me story {i}." for i in range(2000)],
+            prompts=text_messages(f"Tell me story {i}." for i in range(2000)),
             sampling=trainer_pb2.SamplingConfig(samples_per_prompt=1024, max_tokens=4096),
         )
         self.call = trainer.stub.Generate(request, timeout=timeout)

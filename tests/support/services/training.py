@@ -12,6 +12,7 @@ from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from palmfolio.v1 import trainer_pb2, trainer_pb2_grpc
+from tests.support.prompts import text_messages
 from tests.support.services.processes import ServiceProcess
 
 PROMPTS = ("How are you?", "What is new?", "Tell me a story.", "Why is the sky blue?")
@@ -31,7 +32,7 @@ def spec(seed: int = 0, **grpo: float) -> trainer_pb2.PolicySpec:
     return trainer_pb2.PolicySpec(
         base_model="tiny",
         weights={"values": {"brevity": 1.0}},  # type: ignore[arg-type]
-        prompts=PROMPTS,
+        prompts=text_messages(PROMPTS),
         seed=seed,
         grpo=trainer_pb2.GrpoConfig(**{**settings, **grpo}),  # type: ignore[arg-type]
     )
@@ -103,7 +104,7 @@ class Client:
         answers = self.stub.Generate(
             trainer_pb2.GenerateRequest(
                 policies=policies,
-                prompts=PROMPTS[:2],
+                prompts=text_messages(PROMPTS[:2]),
                 sampling=trainer_pb2.SamplingConfig(**sampling),  # type: ignore[arg-type]
             ),
             timeout=DONE_SECONDS,

@@ -108,11 +108,12 @@ def test_a_mapping_has_no_neutral_values(text: str, reference: str) -> None:
     }
 
 
-def conversation(*turns: tuple[prompts_pb2.Role, str]) -> prompts_pb2.Prompt:
+def conversation(*turns: tuple[int, str]) -> prompts_pb2.Prompt:
     """A message of these turns."""
-    return prompts_pb2.Prompt(
-        messages=[prompts_pb2.ChatMessage(role=role, content=text) for role, text in turns]
-    )
+    message = prompts_pb2.Prompt()
+    for role, text in turns:
+        message.messages.add(role=role, content=text)
+    return message
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def conversation(*turns: tuple[prompts_pb2.Role, str]) -> prompts_pb2.Prompt:
         (conversation((USER, "a"), (ASSISTANT, "b")), ".messages", "must be the user's"),
         (conversation((USER, "a"), (SYSTEM, "b"), (USER, "c")), ".messages[1].role", "first"),
         (conversation((prompts_pb2.ROLE_UNSPECIFIED, "a")), ".messages[0].role", "required"),
-        (conversation((7, "a"), (USER, "b")), ".messages[0].role", "required"),  # type: ignore[arg-type]
+        (conversation((7, "a"), (USER, "b")), ".messages[0].role", "required"),
         (conversation((ASSISTANT, " "), (USER, "b")), ".messages[0].content", "is empty"),
         (conversation((USER, "a\0")), ".messages[0].content", "NUL"),
         (conversation((USER, "x" * 600), (USER, "y" * 401)), ".messages", "1001 characters"),

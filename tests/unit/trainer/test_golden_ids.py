@@ -17,6 +17,7 @@ from palmfolio_runtime.limits import TrainerLimits
 from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies.spec import TrainingSpec, parse
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
+from tests.support.prompts import text_messages
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "quickstart"
 BASE = BaseModel("smollm2-135m-instruct", "0" * 64, "models/smollm2")
@@ -44,7 +45,7 @@ def specs() -> list[TrainingSpec]:
         message = trainer_pb2.PolicySpec(
             base_model=example["base_model"],
             weights={"values": entry["weights"]},  # type: ignore[arg-type]
-            prompts=[prompt for prompt in prompts if prompt.strip()],
+            prompts=text_messages(prompt for prompt in prompts if prompt.strip()),
             grpo=trainer_pb2.GrpoConfig(**settings),
         )
         made.append(parse(message, {BASE.name: BASE}, TRAITS, TrainerLimits()).spec)

@@ -13,6 +13,7 @@ import pytest
 
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_trainer.executors.executor import (
     Cancelled,
     Crashed,
@@ -25,6 +26,7 @@ from palmfolio_trainer.executors.executor import (
 from palmfolio_trainer.executors.local.executor import LocalExecutor
 from palmfolio_trainer.policies.spec import TrainingSpec
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
+from tests.support.prompts import text_prompts
 
 WORKER = Path(__file__).parents[2] / "support" / "scripted_worker.py"
 SPEC = TrainingSpec(
@@ -63,7 +65,7 @@ def job(part: str, folder: Path, attempt: int = 1) -> Job:
         attempt=attempt,
         policy=SPEC.address,
         spec=SPEC,
-        prompts=(part,),
+        prompts=text_prompts(part),
         base_path="tiny",
         initial_adapter=None,
         folder=folder / part,
@@ -195,3 +197,10 @@ async def test_closing_ends_every_process(tmp_path: Path) -> None:
     assert children() - others
     await executor.close()
     assert not children() - others
+
+
+def test_a_jobs_prompts_reach_its_process_as_they_are(tmp_path: Path) -> None:
+    turns = (ChatMessage("system", "Be brief."), ChatMessage("user", "Two?"))
+    prompts = (*text_prompts("One?"), Prompt.of_text("2 + 2?", "#### 4"), Prompt(turns))
+    sent = job("succeed", tmp_path).model_copy(update={"prompts": prompts})
+    assert Job.model_validate_json(sent.model_dump_json()).prompts == prompts

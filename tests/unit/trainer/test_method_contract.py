@@ -12,6 +12,7 @@ import palmfolio_trainer
 from palmfolio.v1 import scorer_pb2, trainer_pb2
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import TrainerLimits
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies.artifacts import ArtifactStore, seal
 from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec, parse
@@ -24,6 +25,7 @@ from palmfolio_trainer.training.task import (
     TrainingTask,
     TrainingTools,
 )
+from tests.support.prompts import text_messages, text_prompts
 from tests.unit.trainer.toy_method import METHOD
 from tests.unit.trainer.toy_method.settings import ToySettings
 
@@ -84,7 +86,10 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
 def parsed(**toy: int) -> TrainingRequest:
     """A request of the toy, checked."""
     message = PolicySpec(
-        base_model="tiny", weights={"values": {"brevity": 1.0}}, prompts=["One?", "Two?"], toy=toy
+        base_model="tiny",
+        weights={"values": {"brevity": 1.0}},
+        prompts=text_messages(["One?", "Two?"]),
+        toy=toy,
     )
     return parse(message, {"tiny": BASE}, TRAITS, TrainerLimits())
 
@@ -105,7 +110,9 @@ def test_the_toy_names_its_bad_field(repeats: int) -> None:
 
 
 def test_no_method_is_refused() -> None:
-    message = PolicySpec(base_model="tiny", weights={"values": {"brevity": 1.0}}, prompts=["One?"])
+    message = PolicySpec(
+        base_model="tiny", weights={"values": {"brevity": 1.0}}, prompts=text_messages(["One?"])
+    )
     with pytest.raises(ServiceError, match=r"spec\.grpo: is required: how to train or spec\.toy"):
         parse(message, {"tiny": BASE}, TRAITS, TrainerLimits())
 
@@ -124,9 +131,10 @@ def test_an_unknown_method_is_refused_by_its_name() -> None:
         TrainingSpec.model_validate_json(stored)
 
 
-def share_of_vowels(prompts: list[str], _completions: list[str]) -> npt.NDArray[np.float64]:
+def share_of_vowels(prompts: list[Prompt], _completions: list[str]) -> npt.NDArray[np.float64]:
     """One trait's rewards."""
-    return np.array([[sum(c in "aeiou" for c in p) / len(p)] for p in prompts])
+    texts = [prompt.plain_text for prompt in prompts]
+    return np.array([[sum(c in "aeiou" for c in text) / len(text)] for text in texts])
 
 
 def train(folder: Path, tools: TrainingTools) -> TrainingResult:
@@ -135,7 +143,7 @@ def train(folder: Path, tools: TrainingTools) -> TrainingResult:
     task = TrainingTask(
         base_path=folder / "base",
         output_dir=folder / "adapter",
-        prompts=("One?", "Two?"),
+        prompts=text_prompts("One?", "Two?"),
         weights=spec.weights,
         traits=tuple(spec.trait_versions),
         settings=spec.settings,

@@ -11,8 +11,10 @@ from google.rpc import status_pb2
 from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, types_pb2
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_trainer.training.rewards import ScorerRewards
 from palmfolio_trainer.training.task import RewardError, TrainingCancelled
+from tests.support.prompts import text_prompts
 
 VERSIONS = {"brevity": "b1", "warmth": "w1"}
 
@@ -90,12 +92,21 @@ def waits() -> Waits:
 
 
 def test_one_call_scores_a_batch(scorer: ScriptedScorer, waits: Waits) -> None:
-    values = rewards(scorer, waits)(["p", "p"], ["a", "b"])
+    values = rewards(scorer, waits)(list(text_prompts("p", "p")), ["a", "b"])
     np.testing.assert_allclose(values, [[0.1, 0.2], [0.3, 0.4]], rtol=1e-6)
     (request,) = scorer.requests
     assert list(request.traits) == list(VERSIONS)
-    assert [(s.prompt, s.response) for s in request.samples] == [("p", "a"), ("p", "b")]
+    assert [(s.prompt.text, s.response) for s in request.samples] == [("p", "a"), ("p", "b")]
     assert not waits
+
+
+def test_the_scorer_gets_the_whole_record(scorer: ScriptedScorer, waits: Waits) -> None:
+    turns = (ChatMessage("system", "Be brief."), ChatMessage("user", "2 + 2?"))
+    asked = [Prompt(turns, "#### 4", ("easy",)), Prompt.of_text("2 + 3?", "#### 5")]
+    rewards(scorer, waits)(asked, ["4", "6"])
+    (request,) = scorer.requests
+    assert [Prompt.from_message(sample.prompt) for sample in request.samples] == asked
+    assert [sample.prompt.reference for sample in request.samples] == ["#### 4", "#### 5"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +121,7 @@ def test_a_scorer_that_comes_back_is_waited_for(
     scorer: ScriptedScorer, waits: Waits, code: grpc.StatusCode
 ) -> None:
     scorer.answers = [code, code, GOOD]
-    assert rewards(scorer, waits)(["p", "p"], ["a", "b"]).shape == (2, 2)
+    assert rewards(scorer, waits)(list(text_prompts("p", "p")), ["a", "b"]).shape == (2, 2)
     assert len(scorer.requests) == 3
     (wait,) = waits
     assert "scorer" in wait
@@ -120,13 +131,15 @@ def test_a_scorer_that_comes_back_is_waited_for(
 def test_patience_ends(scorer: ScriptedScorer, waits: Waits) -> None:
     scorer.answers = [grpc.StatusCode.UNAVAILABLE]
     with pytest.raises(RewardError, match=r"scorer at 127\.0\.0\.1.* could not be reached"):
-        rewards(scorer, waits, patience=0.3)(["p", "p"], ["a", "b"])
+        rewards(scorer, waits, patience=0.3)(list(text_prompts("p", "p")), ["a", "b"])
 
 
 def test_waiting_ends_when_the_training_is_to_stop(scorer: ScriptedScorer, waits: Waits) -> None:
     scorer.answers = [grpc.StatusCode.UNAVAILABLE]
     with pytest.raises(TrainingCancelled):
-        rewards(scorer, waits, should_stop=lambda: bool(waits))(["p", "p"], ["a", "b"])
+        rewards(scorer, waits, should_stop=lambda: bool(waits))(
+            list(text_prompts("p", "p")), ["a", "b"]
+        )
 
 
 @pytest.mark.parametrize(
@@ -160,5 +173,5 @@ def test_rewards_that_cannot_be_trained_on_are_refused_at_once(
 ) -> None:
     scorer.answers = [answer]
     with pytest.raises(RewardError, match=reason):
-        rewards(scorer, waits)(["p", "p"], ["a", "b"])
+        rewards(scorer, waits)(list(text_prompts("p", "p")), ["a", "b"])
     assert len(scorer.requests) == 1

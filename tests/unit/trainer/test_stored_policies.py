@@ -19,6 +19,7 @@ from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec
 from palmfolio_trainer.store import jobs, policies
 from palmfolio_trainer.store.tables import PolicyRow
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
+from tests.support.prompts import text_prompts
 
 FORMER = "1" * 64
 MODEL = BaseModel("tiny", revision="2" * 64, path="tiny", former_revision=FORMER)
@@ -59,7 +60,7 @@ def request(spec: dict[str, Any]) -> TrainingRequest:
     fields = {key: value for key, value in spec.items() if key not in ("method", "grpo")}
     settings = GrpoSettings(**spec["grpo"])
     today = TrainingSpec(**{**fields, "base_revision": MODEL.revision}, settings=settings)
-    return TrainingRequest(today, ("One?",))
+    return TrainingRequest(today, text_prompts("One?"))
 
 
 def store(session: Session) -> None:
@@ -140,6 +141,7 @@ async def test_a_job_that_waited_trains_the_same_policy(database: Database) -> N
     await database.run(policies.add_base_models, {"tiny": MODEL})
     (claim,) = await database.run(jobs.claim, "me", 60.0, 1)
     assert claim.policy == former_id(QUEUED)
+    assert claim.prompts == text_prompts("One?")
     assert TrainingSpec.model_validate_json(claim.spec) == request(QUEUED).spec
 
 

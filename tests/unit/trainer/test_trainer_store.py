@@ -16,14 +16,21 @@ from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import errors, operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec
 from palmfolio_trainer.store import jobs, policies
 from palmfolio_trainer.store.jobs import Claim
 from palmfolio_trainer.store.tables import Base
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
+from tests.support.prompts import text_prompts
 
 BASE = BaseModel(name="tiny", revision="r1", path="tiny")
+PROMPTS = (
+    *text_prompts("One?"),
+    Prompt.of_text("2 + 2?", "#### 4"),
+    Prompt((ChatMessage("system", "Be brief."), ChatMessage("user", "Two?"))),
+)
 LEASE = 60.0
 FAILURE = errors.internal("x").to_status()
 
@@ -50,7 +57,7 @@ def training(seed: int = 0, initial: str | None = None) -> TrainingRequest:
         initial_policy=initial,
         settings=GrpoSettings(),
     )
-    return TrainingRequest(spec, ("One?", "Two?"))
+    return TrainingRequest(spec, PROMPTS)
 
 
 async def admit(
@@ -107,7 +114,7 @@ async def test_a_spec_is_trained_once(database: Database) -> None:
 async def test_success_makes_the_policy_ready(database: Database) -> None:
     asked = await admit(database, "a")
     claimed = await claim_one(database)
-    assert claimed.prompts == ("One?", "Two?")
+    assert claimed.prompts == PROMPTS
     assert TrainingSpec.model_validate_json(claimed.spec) == training().spec
     await database.run(jobs.succeed, claimed.job, claimed.attempt, "file:///a", "digest")
     made = await policy(database)

@@ -5,17 +5,22 @@ import math
 import pytest
 from google.rpc import error_details_pb2
 
-from palmfolio.v1 import scorer_pb2, trainer_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, trainer_pb2
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import TrainerLimits
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies.spec import TrainingRequest, TrainingSpec, parse
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
+from tests.support.prompts import text_messages
 
 BASE = BaseModel(name="tiny", revision="r1", path="models/tiny")
 TRAITS = {
     "brevity": scorer_pb2.Trait(name="traits/brevity", version="b1"),
     "warmth": scorer_pb2.Trait(name="traits/warmth", version="w1"),
+    "correct": scorer_pb2.Trait(
+        name="traits/correct", version="c1", fields=["reference", "response"]
+    ),
     "broken": scorer_pb2.Trait(name="traits/broken", version="x1", failure="no such model"),
 }
 
@@ -25,7 +30,7 @@ def message(**changes: object) -> trainer_pb2.PolicySpec:
     fields: dict[str, object] = {
         "base_model": "tiny",
         "weights": {"values": {"brevity": 1.0, "warmth": 3.0}},
-        "prompts": ["One?", "Two?", "Three?"],
+        "prompts": text_messages(["One?", "Two?", "Three?"]),
         "grpo": trainer_pb2.GrpoConfig(steps=2),
     }
     return trainer_pb2.PolicySpec(**{**fields, **changes})  # type: ignore[arg-type]
@@ -53,9 +58,18 @@ def weights(**values: float) -> dict[str, dict[str, float]]:
         ({"weights": weights(brevity=1.0, wit=1.0)}, "spec.weights.values[wit]"),
         ({"weights": weights(broken=1.0)}, "spec.weights.values[broken]"),
         ({"prompts": []}, "spec.prompts"),
-        ({"prompts": ["One?", "  "]}, "spec.prompts[1]"),
-        ({"prompts": ["One?", "x" * 40]}, "spec.prompts[1]"),
-        ({"prompts": ["One?"] * 9}, "spec.prompts"),
+        ({"prompts": text_messages(["One?", "  "])}, "spec.prompts[1]"),
+        ({"prompts": text_messages(["One?", "x" * 40])}, "spec.prompts[1]"),
+        ({"prompts": text_messages(["One?"] * 9)}, "spec.prompts"),
+        (
+            {"prompts": [prompts_pb2.Prompt(text="One?", reference="x" * 40)]},
+            "spec.prompts[0].reference",
+        ),
+        (
+            {"prompts": [prompts_pb2.Prompt(messages=[prompts_pb2.ChatMessage(content="Hi")])]},
+            "spec.prompts[0].messages[0].role",
+        ),
+        ({"weights": weights(correct=1.0)}, "spec.weights.values[correct]"),
         ({"seed": -1}, "spec.seed"),
         ({"initial_policy": "adapters/x"}, "spec.initial_policy"),
         ({"trait_versions": {"brevity": "b0"}}, "spec.trait_versions[brevity]"),
@@ -95,7 +109,7 @@ def test_a_bad_field_is_named(changes: dict[str, object], field: str) -> None:
 
 def test_every_bad_field_is_named_at_once() -> None:
     with pytest.raises(ServiceError) as caught:
-        parsed(message(base_model="huge", prompts=[""], seed=-1))
+        parsed(message(base_model="huge", prompts=text_messages([""]), seed=-1))
     for field in ("spec.base_model", "spec.prompts[0]", "spec.seed"):
         assert field in caught.value.message
 
@@ -106,6 +120,15 @@ def test_every_bad_field_is_named_at_once() -> None:
         {"weights": weights(brevity=2.0, warmth=6.0)},
         {"weights": weights(brevity=1.0, warmth=3.0, broken=0.0)},
         {"trait_versions": {"brevity": "b1"}},
+        {
+            "prompts": [
+                prompts_pb2.Prompt(text="One?", tags=["easy"]),
+                prompts_pb2.Prompt(
+                    messages=[prompts_pb2.ChatMessage(role=prompts_pb2.ROLE_USER, content="Two?")]
+                ),
+                prompts_pb2.Prompt(text="Three?"),
+            ]
+        },
         {"initial_policy": f"policies/{BASE.policy_id}"},
         {"grpo": trainer_pb2.GrpoConfig(steps=2, lora_rank=16, prompts_per_step=3)},
     ],
@@ -119,7 +142,21 @@ def test_specs_that_mean_the_same_are_one_policy(changes: dict[str, object]) -> 
     [
         {"weights": weights(brevity=1.0, warmth=2.0)},
         {"weights": weights(brevity=1.0)},
-        {"prompts": ["One?", "Two?", "Four?"]},
+        {"prompts": text_messages(["One?", "Two?", "Four?"])},
+        {
+            "prompts": [
+                *text_messages(["One?", "Two?"]),
+                prompts_pb2.Prompt(text="Three?", reference="3"),
+            ]
+        },
+        {
+            "prompts": [
+                *text_messages(["One?", "Two?"]),
+                Prompt(
+                    (ChatMessage("system", "Be brief."), ChatMessage("user", "Three?"))
+                ).to_message(),
+            ]
+        },
         {"seed": 1},
         {"initial_policy": "policies/other"},
         {"grpo": trainer_pb2.GrpoConfig(steps=3)},
@@ -152,8 +189,26 @@ def test_the_protocol_shows_defaults_and_keeps_the_identity() -> None:
     assert isinstance(settings, GrpoSettings)
     assert shown.grpo.lora_rank == settings.lora_rank > 0
     assert not shown.prompts
-    shown.prompts.extend(request.prompts)
+    shown.prompts.extend(prompt.to_message() for prompt in request.prompts)
     assert parsed(shown).address == request.address
+
+
+def test_a_trait_that_reads_references_is_not_trained_on_prompts_without_one() -> None:
+    asked = [
+        prompts_pb2.Prompt(text="2 + 2?", reference="#### 4"),
+        *text_messages(["2 + 3?", "2 + 5?"]),
+    ]
+    with pytest.raises(ServiceError) as caught:
+        parsed(message(prompts=asked, weights=weights(correct=1.0, brevity=1.0)))
+    assert caught.value.code.name == "INVALID_ARGUMENT"
+    assert (
+        "spec.weights.values[correct]: reads each prompt's reference; "
+        "without: spec.prompts[1], spec.prompts[2]"
+    ) in caught.value.message
+    # A trait of weight 0 takes no part.
+    parsed(message(prompts=asked, weights=weights(correct=0.0, brevity=1.0)))
+    request = parsed(message(prompts=asked[:1], weights=weights(correct=1.0)))
+    assert request.prompts == (Prompt.of_text("2 + 2?", "#### 4"),)
 
 
 def test_a_spec_survives_the_database() -> None:

@@ -13,9 +13,10 @@ from palmfolio_trainer.sampling.backend import (
     SamplingSettings,
 )
 from palmfolio_trainer.sampling.transformers.backend import TransformersBackend
+from tests.support.prompts import text_prompts
 from tests.support.small_training import train
 
-PROMPTS = ["one", "a longer prompt"]
+PROMPTS = text_prompts("one", "a longer prompt")
 BACKENDS: dict[str, Callable[[], SamplingBackend]] = {
     "transformers": lambda: TransformersBackend(threads=None),
 }

@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_trainer.models.loading import load_model
 from palmfolio_trainer.policies.artifacts import ArtifactStore, seal
 from palmfolio_trainer.sampling.transformers.sampler import Sampler
@@ -151,7 +152,7 @@ def test_stops_when_told_to(base_path: Path, tmp_path: Path, after: int) -> None
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_missing_reward_fails_by_its_trait(base_path: Path, tmp_path: Path, bad: float) -> None:
-    def poisoned(prompts: list[str], completions: list[str]) -> np.ndarray:
+    def poisoned(prompts: list[Prompt], completions: list[str]) -> np.ndarray:
         rewards = share_of_letters(prompts, completions)
         rewards[3, 1] = bad
         return rewards
@@ -161,9 +162,9 @@ def test_a_missing_reward_fails_by_its_trait(base_path: Path, tmp_path: Path, ba
 
 
 def test_one_call_scores_a_batch(base_path: Path, tmp_path: Path) -> None:
-    calls: list[tuple[list[str], list[str]]] = []
+    calls: list[tuple[list[Prompt], list[str]]] = []
 
-    def recording(prompts: list[str], completions: list[str]) -> np.ndarray:
+    def recording(prompts: list[Prompt], completions: list[str]) -> np.ndarray:
         calls.append((prompts, completions))
         return share_of_letters(prompts, completions)
 
@@ -172,6 +173,20 @@ def test_one_call_scores_a_batch(base_path: Path, tmp_path: Path) -> None:
     for prompts, _ in calls:
         assert prompts[:4] == [prompts[0]] * 4
         assert set(prompts) <= set(PROMPTS)
+
+
+def test_the_rewards_get_the_whole_record(base_path: Path, tmp_path: Path) -> None:
+    turns = (ChatMessage("system", "Be brief."), ChatMessage("user", "bcd"))
+    asked = (Prompt.of_text("a", "#### 4"), Prompt(turns, "#### 5"))
+    seen: list[Prompt] = []
+
+    def recording(prompts: list[Prompt], completions: list[str]) -> np.ndarray:
+        seen.extend(prompts)
+        return share_of_letters(prompts, completions)
+
+    train(base_path, tmp_path, TrainingTools(recording), prompts=asked)
+    assert len(seen) == 16
+    assert set(seen) == set(asked)
 
 
 def test_refuses_rewards_of_another_shape() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_trainer.models.loading import load_model, load_tokenizer
 from palmfolio_trainer.sampling.backend import Completion, SamplingCancelled
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
@@ -18,9 +19,11 @@ from palmfolio_trainer.sampling.transformers.decoding import (
 from palmfolio_trainer.sampling.transformers.merging import merged_adapter
 from palmfolio_trainer.sampling.transformers.sampler import Sampler
 from palmfolio_trainer.training.methods.grpo.trl_trainer import CompactGRPOTrainer
+from tests.support.prompts import text_prompts
 from tests.support.small_training import train
 
-PROMPTS = ["one", "a longer prompt", "two"]
+PROMPTS = text_prompts("one", "a longer prompt", "two")
+HELLO = Prompt.of_text("hello")
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +142,22 @@ def settings_sample(
     return sample(model, prompts, numbers, settings, end_tokens=[1], pad_token=1)
 
 
+def test_a_model_reads_every_turn_and_never_the_reference(base_path: Path) -> None:
+    tokenizer = load_tokenizer(base_path)
+    turns = (
+        ChatMessage("system", "Be brief."),
+        ChatMessage("user", "Hi"),
+        ChatMessage("assistant", "Hello"),
+        ChatMessage("user", "Why?"),
+    )
+    ids = prompt_ids(tokenizer, Prompt(turns, reference="#### 4", tags=("easy",)))
+    assert tokenizer.decode(ids) == "<s>Be brief.</s><s>Hi</s><s>Hello</s><s>Why?</s><s>"
+    assert ids == prompt_ids(tokenizer, Prompt(turns))
+
+
 def test_first_tokens_follow_the_models_distribution(base_path: Path) -> None:
     model, tokenizer = load_model(base_path, dtype=torch.float32), load_tokenizer(base_path)
-    ids = prompt_ids(tokenizer, "hello")
+    ids = prompt_ids(tokenizer, HELLO)
     temperature, count = 0.2, 4000
     first = [
         tokens[0]
@@ -156,7 +172,7 @@ def test_first_tokens_follow_the_models_distribution(base_path: Path) -> None:
 
 def test_top_p_keeps_to_the_likeliest_tokens(base_path: Path) -> None:
     model, tokenizer = load_model(base_path, dtype=torch.float32), load_tokenizer(base_path)
-    ids = prompt_ids(tokenizer, "hello")
+    ids = prompt_ids(tokenizer, HELLO)
     with torch.no_grad():
         probabilities = torch.softmax(model(input_ids=torch.tensor([ids])).logits[0, -1], -1)
     ranked, order = probabilities.sort(descending=True)
@@ -183,7 +199,7 @@ def test_nearly_greedy_sampling_is_transformers_greedy_search(base_path: Path) -
 
 def test_completions_end_at_an_end_token(base_path: Path) -> None:
     model, tokenizer = load_model(base_path, dtype=torch.float32), load_tokenizer(base_path)
-    ids = prompt_ids(tokenizer, "hello")
+    ids = prompt_ids(tokenizer, HELLO)
     ends = list(range(0, len(tokenizer), 4))
     numbers = np.stack([uniforms((0, i), 20) for i in range(50)])
     completions = sample(model, [ids], numbers, DecodingSettings(20), end_tokens=ends, pad_token=1)

@@ -6,18 +6,27 @@ an executor that loses a job only costs another attempt.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, TypeAlias
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 
 import pydantic
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator
 
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_trainer.policies.spec import TrainingSpec
 
 
 class _Message(pydantic.BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _prompt(value: Any) -> Prompt:
+    return value if isinstance(value, Prompt) else Prompt.from_canonical(value)
+
+
+# Travels to the job's process in its canonical form.
+JobPrompt = Annotated[Prompt, PlainValidator(_prompt), PlainSerializer(Prompt.canonical)]
 
 
 class Job(_Message):
@@ -28,7 +37,7 @@ class Job(_Message):
     policy: str
     """The id of the policy that is trained."""
     spec: TrainingSpec
-    prompts: tuple[str, ...]
+    prompts: tuple[JobPrompt, ...]
     base_path: str
     """The base model's folder."""
     initial_adapter: str | None

@@ -13,10 +13,10 @@ from palmfolio_runtime import errors, names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.identity import Neutral, identity
 from palmfolio_runtime.limits import TrainerLimits
+from palmfolio_runtime.prompts import Prompt, check_prompts, without_reference
 from palmfolio_runtime.settings.training import SEEDS
 from palmfolio_runtime.weights import canonical_weights
 from palmfolio_trainer.models.base_models import BaseModel, base_address
-from palmfolio_trainer.models.prompts import check_prompts
 from palmfolio_trainer.training.methods.contract import MethodSettings, ParseContext, Violation
 from palmfolio_trainer.training.methods.registry import METHODS, AnySettings
 
@@ -78,7 +78,7 @@ class TrainingRequest:
     """A spec with the prompts that its digest stands for."""
 
     spec: TrainingSpec
-    prompts: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
 
     @property
     def address(self) -> str:
@@ -114,8 +114,7 @@ def parse(
         violations.append(("spec.base_model", text))
     weights = _weights(message, traits, violations)
     versions = _trait_versions(message, weights, traits, violations)
-    prompts = tuple(message.prompts)
-    violations += check_prompts(prompts, limits, "spec.prompts")
+    prompts = _prompts(message, weights, traits, limits, violations)
     settings = _settings(message, limits, violations)
     if message.seed not in SEEDS:
         violations.append(("spec.seed", f"{message.seed} is not {SEEDS}"))
@@ -127,7 +126,7 @@ def parse(
         base_revision=base.revision,
         weights=weights,
         trait_versions=versions,
-        prompts_digest=digest(list(prompts)),
+        prompts_digest=digest([prompt.canonical() for prompt in prompts]),
         seed=message.seed,
         initial_policy=initial,
         settings=settings,
@@ -156,6 +155,34 @@ def _weights(
         violations += _violations(error)
         return {}
     return {trait: weight for trait, weight in weights.items() if weight > 0}
+
+
+def _prompts(
+    message: trainer_pb2.PolicySpec,
+    weights: Mapping[str, float],
+    traits: Mapping[str, scorer_pb2.Trait],
+    limits: TrainerLimits,
+    violations: list[Violation],
+) -> tuple[Prompt, ...]:
+    """The prompts, each with a reference where a trait of the training reads it."""
+    problems = check_prompts(
+        message.prompts,
+        "spec.prompts",
+        max_prompts=limits.max_prompts,
+        max_characters=limits.max_characters,
+    )
+    violations += problems
+    if problems:
+        return ()
+    prompts = tuple(Prompt.from_message(prompt) for prompt in message.prompts)
+    # Now, not in the first step: by then the training has waited in the queue and loaded its model.
+    if missing := without_reference(prompts, "spec.prompts"):
+        violations += [
+            (f"spec.weights.values[{trait}]", f"reads each prompt's reference; without: {missing}")
+            for trait in weights
+            if "reference" in traits[trait].fields
+        ]
+    return prompts
 
 
 def _trait_versions(

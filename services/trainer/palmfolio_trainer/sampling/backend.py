@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_runtime.settings.sampling import SAMPLING_DEFAULTS
 from palmfolio_trainer.models.base_models import BaseModel
 
@@ -72,7 +73,7 @@ class SamplingBackend(Protocol):
         self,
         base: BaseModel,
         adapters: Mapping[str, Path | None],
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         settings: SamplingSettings,
         cancelled: Callable[[], bool],
     ) -> Iterator[list[Completion]]:
@@ -83,7 +84,7 @@ class SamplingBackend(Protocol):
         Args:
             base: the base model of all policies.
             adapters: the adapter's folder by policy; None for the base model itself.
-            prompts: user messages.
+            prompts: what to answer; their references are not used.
             settings: the settings of sampling.
             cancelled: asked often, before each token if the backend can.
 

@@ -3,9 +3,9 @@
 from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import errors, names
 from palmfolio_runtime.limits import TrainerLimits
+from palmfolio_runtime.prompts import check_prompts
 from palmfolio_runtime.settings.ranges import range_violations
 from palmfolio_runtime.settings.sampling import SAMPLING_RANGES, full_sampling
-from palmfolio_trainer.models.prompts import check_prompts
 from palmfolio_trainer.sampling.backend import Completion, SamplingSettings
 
 _FINISH_REASONS = {
@@ -26,7 +26,12 @@ def parse(request: trainer_pb2.GenerateRequest, limits: TrainerLimits) -> Sampli
     for index, name in enumerate(request.policies):
         if name in request.policies[:index]:
             violations.append((f"policies[{index}]", f"{name} is asked for twice"))
-    violations += check_prompts(request.prompts, limits, "prompts")
+    violations += check_prompts(
+        request.prompts,
+        "prompts",
+        max_prompts=limits.max_prompts,
+        max_characters=limits.max_characters,
+    )
     violations += range_violations(request.sampling, SAMPLING_RANGES, "sampling")
     if violations:
         raise errors.invalid_argument(*violations)

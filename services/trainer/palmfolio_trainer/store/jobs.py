@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import trainer_pb2
 from palmfolio_runtime import leases, operations
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_runtime.timestamps import timestamp
 from palmfolio_trainer.store import policies
 from palmfolio_trainer.store.tables import (
@@ -34,7 +35,7 @@ class Claim:
     policy: str
     spec: str
     """The `TrainingSpec` as JSON."""
-    prompts: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
     initial_adapter: tuple[str, str] | None
     """URI and manifest digest of the adapter that training starts from."""
 
@@ -67,7 +68,7 @@ def _claimed(session: Session, row: JobRow) -> Claim:
         attempt=row.attempt,
         policy=policy.id,
         spec=policy.spec or "",
-        prompts=tuple(prompts.prompts),
+        prompts=tuple(Prompt.from_canonical(each) for each in prompts.prompts),
         initial_adapter=adapter,
     )
 

@@ -137,8 +137,9 @@ def _current_operation(session: Session, policy: PolicyRow) -> operations.Operat
 def _add(session: Session, training: TrainingRequest) -> PolicyRow:
     spec = training.spec
     if session.get(PromptsRow, spec.prompts_digest) is None:
+        canonical = [prompt.canonical() for prompt in training.prompts]
         # Flushed first, because the policy refers to them.
-        session.add(PromptsRow(digest=spec.prompts_digest, prompts=list(training.prompts)))
+        session.add(PromptsRow(digest=spec.prompts_digest, prompts=canonical))
         session.flush()
     policy = PolicyRow(
         id=training.address,

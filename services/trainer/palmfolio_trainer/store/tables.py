@@ -1,6 +1,7 @@
 """The trainer's own tables. Those of operations are the runtime's."""
 
 import enum
+from typing import Any
 
 from sqlalchemy import JSON, Enum, Float, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -36,7 +37,8 @@ class PromptsRow(Base):
     __tablename__ = "training_prompts"
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
-    prompts: Mapped[list[str]] = mapped_column(JSON)
+    prompts: Mapped[list[Any]] = mapped_column(JSON)
+    """`Prompt.canonical` of each: a text without a reference is a string."""
 
 
 class PolicyRow(Base):

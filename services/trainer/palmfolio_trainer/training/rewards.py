@@ -12,6 +12,7 @@ from palmfolio_runtime.clients.failures import CallError, DependencyDown
 from palmfolio_runtime.clients.scorer import BlockingScorerClient, Patience
 from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.limits import Limits
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_trainer.training.task import RewardError, TrainingCancelled
 
 
@@ -49,7 +50,9 @@ class ScorerRewards:
             patience=Patience(patience_seconds, on_wait, self._sleep),
         )
 
-    def __call__(self, prompts: Sequence[str], responses: Sequence[str]) -> npt.NDArray[np.float64]:
+    def __call__(
+        self, prompts: Sequence[Prompt], responses: Sequence[str]
+    ) -> npt.NDArray[np.float64]:
         """Normalised rewards in [0, 1], (n, d): a row per response, a column per trait.
 
         Raises:

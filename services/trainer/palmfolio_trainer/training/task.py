@@ -11,7 +11,9 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-RewardFunction = Callable[[list[str], list[str]], npt.NDArray[np.float64]]
+from palmfolio_runtime.prompts import Prompt
+
+RewardFunction = Callable[[list[Prompt], list[str]], npt.NDArray[np.float64]]
 """(prompts, completions), n of each -> normalised rewards (n, d), columns in the traits' order."""
 
 StopCheck = Callable[[], bool]
@@ -27,7 +29,8 @@ class TrainingTask(Generic[Settings]):
     Attributes:
         base_path: folder of the base model.
         output_dir: where the adapter is written; made if missing. It does not influence the result.
-        prompts: user messages; the base model's chat template is applied to them.
+        prompts: the base model's chat template is applied to their messages. Their references are
+            for the rewards; the policy never reads them.
         weights: weight of each trait, >= 0; a trait that is left out weighs 0.
         traits: names of the reward function's columns.
         settings: the method's own settings.
@@ -39,7 +42,7 @@ class TrainingTask(Generic[Settings]):
 
     base_path: Path
     output_dir: Path
-    prompts: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
     weights: Mapping[str, float]
     traits: tuple[str, ...]
     settings: Settings
@@ -129,7 +132,9 @@ def check_task(task: TrainingTask[object]) -> npt.NDArray[np.float64]:
     Raises:
         ValueError: prompts, seed or weights are wrong; the message names the field.
     """
-    if not task.prompts or not all(task.prompts):
+    if not task.prompts or not all(
+        prompt.messages and all(turn.content for turn in prompt.messages) for prompt in task.prompts
+    ):
         raise ValueError("prompts: at least one, none of them empty")
     if task.seed < 0:
         raise ValueError("seed: must be at least 0")

@@ -26,7 +26,8 @@ def train(task: TrainingTask[ToySettings], tools: TrainingTools) -> TrainingResu
         if tools.should_stop():
             raise TrainingCancelled
         prompts = list(task.prompts)
-        rewards = check_rewards(tools.rewards(prompts, prompts), len(prompts), task.traits)
+        echoes = [prompt.plain_text for prompt in prompts]
+        rewards = check_rewards(tools.rewards(prompts, echoes), len(prompts), task.traits)
         means = rewards.mean(axis=0)
         by_trait = dict(zip(task.traits, means.tolist(), strict=True))
         history.append(Progress(step, steps, by_trait, float(means @ weights), 0.0, 1.0, 0.0))

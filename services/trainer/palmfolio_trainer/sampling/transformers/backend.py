@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.sampling.backend import Completion, SamplingSettings
 
@@ -47,7 +48,7 @@ class TransformersBackend:
         self,
         base: BaseModel,
         adapters: Mapping[str, Path | None],
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         settings: SamplingSettings,
         cancelled: Callable[[], bool],
     ) -> Iterator[list[Completion]]:

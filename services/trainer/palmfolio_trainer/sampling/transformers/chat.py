@@ -1,14 +1,13 @@
-"""From a user's message to the tokens that a model continues."""
+"""From a prompt to the tokens that a model continues."""
 
 from typing import Any
 
+from palmfolio_runtime.prompts import Prompt
 
-def prompt_ids(tokenizer: Any, prompt: str) -> list[int]:
-    """The chat template applied to one user message, up to where the answer begins."""
+
+def prompt_ids(tokenizer: Any, prompt: Prompt) -> list[int]:
+    """The chat template applied to a prompt's messages, up to where the answer begins."""
     encoded = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}],
-        add_generation_prompt=True,
-        tokenize=True,
-        return_dict=True,
+        prompt.chat(), add_generation_prompt=True, tokenize=True, return_dict=True
     )
     return list(encoded["input_ids"])

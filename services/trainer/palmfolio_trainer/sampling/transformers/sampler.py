@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_trainer.models.loading import load_model, load_tokenizer
 from palmfolio_trainer.sampling.backend import Completion
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
@@ -36,7 +37,7 @@ class Sampler:
     def sample(
         self,
         policies: Mapping[str, Path | None],
-        prompts: Sequence[str],
+        prompts: Sequence[Prompt],
         *,
         samples_per_prompt: int = 1,
         max_tokens: int = 64,
@@ -53,7 +54,7 @@ class Sampler:
 
         Args:
             policies: name -> adapter directory; None is the base model.
-            prompts: user messages.
+            prompts: what to answer; their references are not used.
             seed: >= 0.
             batch_size: completions decoded together, at most (at least one prompt's).
             cancelled: asked before each token.

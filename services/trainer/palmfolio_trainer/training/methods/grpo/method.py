@@ -19,6 +19,7 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from transformers import PrinterCallback, TrainerCallback
 from trl.trainer.grpo_config import GRPOConfig as TrlConfig
 
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_trainer.models.loading import load_tokenizer
 from palmfolio_trainer.sampling.backend import SamplingCancelled
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
@@ -76,6 +77,7 @@ class _Rollout:
     ) -> None:
         settings = task.settings
         self._tokenizer = tokenizer
+        self._prompts = task.prompts
         self._traits = task.traits
         self._tools = tools
         self._decoding = DecodingSettings(settings.max_completion_tokens, settings.temperature)
@@ -87,13 +89,14 @@ class _Rollout:
         self.completion_tokens = 0.0
         """Mean length in the last step."""
 
-    def __call__(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
-        """TRL's `rollout_func`; each prompt is repeated once per completion of its group."""
+    def __call__(self, positions: list[str], trainer: Any) -> dict[str, Any]:
+        """TRL's `rollout_func`; each position is repeated once per completion of its group."""
+        prompts: list[Prompt] = [self._prompts[int(position)] for position in positions]
         distinct = [prompt_ids(self._tokenizer, prompt) for prompt in prompts[:: self._group]]
         completions = self._sample(trainer, distinct, len(prompts))
         texts = self._tokenizer.batch_decode(completions, skip_special_tokens=True)
         with self._stopwatch.stage("reward"):
-            rewards = self._tools.rewards(list(prompts), texts)
+            rewards = self._tools.rewards(prompts, texts)
         self.rewards = check_rewards(rewards, len(prompts), self._traits)
         self.completion_tokens = float(np.mean([len(ids) for ids in completions]))
         return {
@@ -191,12 +194,13 @@ def train(task: TrainingTask[GrpoSettings], tools: TrainingTools) -> TrainingRes
         )
         rollout = _Rollout(task, tools, tokenizer, stopwatch)
         log = _ProgressLog(task, tools, weights, rollout, stopwatch)
-        prompts = _enough(task.prompts, settings.prompts_per_step)
+        # Positions, because TRL carries texts: the rollout looks up the prompts' records.
+        positions = _enough(range(len(task.prompts)), settings.prompts_per_step)
         trainer = CompactGRPOTrainer(
             model=model,
             reward_funcs=[_reward_column(index, trait) for index, trait in enumerate(task.traits)],
             args=_trl_config(task, weights),
-            train_dataset=Dataset.from_dict({"prompt": prompts}),
+            train_dataset=Dataset.from_dict({"prompt": positions}),
             processing_class=tokenizer,
             rollout_func=rollout,
             callbacks=[log],
@@ -257,10 +261,10 @@ def _passes(batch: int, largest: int) -> int:
     return next(n for n in range(1, batch + 1) if batch % n == 0 and batch // n <= largest)
 
 
-def _enough(prompts: Sequence[str], at_least: int) -> list[str]:
-    """The prompts, repeated until a step can be filled."""
-    repeats = -(-at_least // len(prompts))
-    return list(prompts) * repeats
+def _enough(positions: Sequence[int], at_least: int) -> list[str]:
+    """The positions as texts, repeated until a step can be filled."""
+    repeats = -(-at_least // len(positions))
+    return [str(position) for position in positions] * repeats
 
 
 def _reward_column(index: int, trait: str) -> Any:

@@ -22,7 +22,7 @@ from palmfolio_trainer.models.base_models import BaseModel
 from palmfolio_trainer.policies import spec
 from palmfolio_trainer.policies.artifacts import ArtifactError, ArtifactStore
 from palmfolio_trainer.sampling import request as generation
-from palmfolio_trainer.sampling.backend import SamplingBackend
+from palmfolio_trainer.sampling.backend import PromptRefused, SamplingBackend
 from palmfolio_trainer.sampling.thread import SamplingThread
 from palmfolio_trainer.store import policies
 from palmfolio_trainer.store.tables import PolicyRow, PolicyState
@@ -168,9 +168,12 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
         batches = parts.sampling.stream(
             lambda cancelled: parts.backend.sample(base, adapters, prompts, settings, cancelled)
         )
-        async for batch in batches:
-            completions = [generation.to_proto(completion) for completion in batch]
-            yield trainer_pb2.GenerateResponse(completions=completions)
+        try:
+            async for batch in batches:
+                completions = [generation.to_proto(completion) for completion in batch]
+                yield trainer_pb2.GenerateResponse(completions=completions)
+        except PromptRefused as error:
+            raise errors.invalid_argument(("prompts", str(error))) from error
 
     async def WatchTraining(
         self, request: trainer_pb2.WatchTrainingRequest, context: Context

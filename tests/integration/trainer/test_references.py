@@ -1,12 +1,13 @@
 """The preset `rlvr-gsm`: prompts with their expected answers, from the spec to the reward."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 
-from palmfolio.v1 import prompts_pb2, scorer_pb2, scorer_pb2_grpc, trainer_pb2
+from palmfolio.v1 import prompts_pb2, scorer_pb2, scorer_pb2_grpc, trainer_pb2, types_pb2
 from palmfolio_runtime.prompts import ChatMessage, Prompt
 from tests.support.prompts import text_messages
 from tests.support.services.processes import ServiceProcess, start_service
@@ -31,15 +32,31 @@ def verifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProces
 
 
 @pytest.fixture(scope="module")
+def strict_model(tmp_path_factory: pytest.TempPathFactory, tiny_base_model: Path) -> Path:
+    """The tiny model with a chat template that knows no system message."""
+    folder = tmp_path_factory.mktemp("strict") / "model"
+    shutil.copytree(tiny_base_model, folder)
+    template = folder / "chat_template.jinja"
+    template.write_text(
+        "{% if messages[0]['role'] == 'system' %}"
+        "{{ raise_exception('System role not supported') }}{% endif %}" + template.read_text()
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
 def trainer(
-    tmp_path_factory: pytest.TempPathFactory, verifier: ServiceProcess, tiny_base_model: Path
+    tmp_path_factory: pytest.TempPathFactory,
+    verifier: ServiceProcess,
+    tiny_base_model: Path,
+    strict_model: Path,
 ) -> Iterator[Client]:
-    """A trainer of the base model `tiny` that trains for the preset's traits."""
+    """A trainer of the base models `tiny` and `strict` that trains for the preset's traits."""
     folder = tmp_path_factory.mktemp("trainer")
     config = {
         "state_dir": str(folder / "state"),
         "scorer": {"address": verifier.address},
-        "base_models": {"tiny": str(tiny_base_model)},
+        "base_models": {"tiny": str(tiny_base_model), "strict": str(strict_model)},
         "threads": 1,
         "sampling_threads": 1,
         "warm_spare": False,
@@ -57,6 +74,12 @@ def gsm_spec(prompts: list[prompts_pb2.Prompt]) -> trainer_pb2.PolicySpec:
     del message.prompts[:]
     message.prompts.extend(prompts)
     return message
+
+
+def base_policy(trainer: Client, model: str) -> str:
+    """The policy of an unchanged base model."""
+    info = trainer.stub.GetServerInfo(types_pb2.GetServerInfoRequest())
+    return {base.name: base.policy for base in info.base_models}[model]
 
 
 def test_right_answers_are_rewarded_and_wrong_ones_are_not(verifier: ServiceProcess) -> None:
@@ -117,7 +140,7 @@ def test_a_prompt_without_a_reference_is_refused_before_the_training(trainer: Cl
 
 def test_a_conversation_is_answered(trainer: Client) -> None:
     request = trainer_pb2.GenerateRequest(
-        policies=[trainer.base_policy()],
+        policies=[base_policy(trainer, "tiny")],
         prompts=[
             prompts_pb2.Prompt(text="What is 5 * 20?"),
             ASKED[1].to_message(),
@@ -130,3 +153,21 @@ def test_a_conversation_is_answered(trainer: Client) -> None:
     texts = {completion.prompt_index: completion.text for completion in answers}
     assert set(texts) == {0, 1, 2}
     assert texts[1] == texts[2]
+
+
+def test_a_model_that_knows_no_system_message_says_so(trainer: Client) -> None:
+    request = trainer_pb2.GenerateRequest(
+        policies=[base_policy(trainer, "strict")],
+        prompts=[prompt.to_message() for prompt in ASKED],
+        sampling=trainer_pb2.SamplingConfig(max_tokens=2),
+    )
+    with pytest.raises(grpc.RpcError) as caught:
+        list(trainer.stub.Generate(request))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert fields(caught.value) == ["prompts"]
+    assert "System role not supported" in status(caught.value).message
+    # A training ends with the same reason.
+    asked = gsm_spec([prompt.to_message() for prompt in ASKED])
+    asked.base_model = "strict"
+    operation = trainer.done(trainer.train(asked).name)
+    assert "System role not supported" in operation.error.message

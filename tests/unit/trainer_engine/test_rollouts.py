@@ -9,7 +9,7 @@ import torch
 
 from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_trainer.models.loading import load_model, load_tokenizer
-from palmfolio_trainer.sampling.backend import Completion, SamplingCancelled
+from palmfolio_trainer.sampling.backend import Completion, PromptRefused, SamplingCancelled
 from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from palmfolio_trainer.sampling.transformers.decoding import (
     DecodingSettings,
@@ -153,6 +153,18 @@ def test_a_model_reads_every_turn_and_never_the_reference(base_path: Path) -> No
     ids = prompt_ids(tokenizer, Prompt(turns, reference="#### 4", tags=("easy",)))
     assert tokenizer.decode(ids) == "<s>Be brief.</s><s>Hi</s><s>Hello</s><s>Why?</s><s>"
     assert ids == prompt_ids(tokenizer, Prompt(turns))
+
+
+def test_a_template_that_knows_no_system_message_refuses_it_readably(base_path: Path) -> None:
+    tokenizer = load_tokenizer(base_path)
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}"
+        "{{ raise_exception('System role not supported') }}{% endif %}"
+    ) + tokenizer.chat_template
+    assert prompt_ids(tokenizer, HELLO)
+    turns = (ChatMessage("system", "Be brief."), ChatMessage("user", "Why?"))
+    with pytest.raises(PromptRefused, match=r"refuses a conversation: System role not supported"):
+        prompt_ids(tokenizer, Prompt(turns))
 
 
 def test_first_tokens_follow_the_models_distribution(base_path: Path) -> None:

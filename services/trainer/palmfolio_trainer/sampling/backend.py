@@ -59,6 +59,10 @@ class SamplingCancelled(Exception):
     """The `cancelled` callback returned True."""
 
 
+class PromptRefused(ValueError):
+    """The base model's chat template does not take a prompt, such as one with a system message."""
+
+
 class SamplingBackend(Protocol):
     """Samples from policies of one base model at a time. One thread uses it."""
 
@@ -89,5 +93,6 @@ class SamplingBackend(Protocol):
             cancelled: asked often, before each token if the backend can.
 
         Raises:
+            PromptRefused: the base model does not take one of the prompts.
             SamplingCancelled: `cancelled` returned True.
         """

@@ -65,6 +65,7 @@ class Sampler:
 
         Raises:
             ValueError: naming the argument that is out of range.
+            PromptRefused: the chat template does not take one of the prompts.
             SamplingCancelled: `cancelled` returned True.
         """
         settings = DecodingSettings(max_tokens, temperature, top_p)

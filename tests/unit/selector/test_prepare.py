@@ -15,9 +15,11 @@ from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.limits import Limits
 from palmfolio_runtime.operations import Changes
+from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.builds.actions import train
-from palmfolio_selector.builds.context import BuildContext, ServerParts
+from palmfolio_selector.builds.context import BuildContext, BuildFailed, ServerParts
 from palmfolio_selector.config import SelectorConfig
+from palmfolio_selector.store import prompt_sets
 
 
 class ScriptedScorer(scorer_pb2_grpc.ScorerServicer):
@@ -48,6 +50,19 @@ async def scorer() -> AsyncIterator[tuple[ScriptedScorer, str]]:
     await server.stop(None)
 
 
+def make_parts(folder: Path, address: str, database: Database) -> ServerParts:
+    """A server's parts, with a scorer at an address and no trainer."""
+    endpoint = Endpoint(address=address)
+    return ServerParts(
+        config=SelectorConfig(state_dir=folder, trainer=endpoint, scorer=endpoint),
+        database=database,
+        changes=Changes(),
+        trainer=TrainerClient(endpoint, Limits()),
+        scorer=ScorerClient(endpoint, Limits()),
+        mathematics=ThreadPoolExecutor(1),
+    )
+
+
 @pytest.mark.parametrize(
     ("trait", "reason"),
     [
@@ -62,16 +77,8 @@ async def test_a_trait_that_is_not_ready_is_waited_for(
     # A trait that the build does not need may be away.
     other = scorer_pb2.Trait(name="traits/other")
     scripted.traits = [scorer_pb2.Trait(name="traits/brief", version="b1"), trait, other]
-    endpoint = Endpoint(address=address)
     answered: list[str] = []
-    parts = ServerParts(
-        config=SelectorConfig(state_dir=tmp_path, trainer=endpoint, scorer=endpoint),
-        database=Database("sqlite://"),
-        changes=Changes(),
-        trainer=TrainerClient(endpoint, Limits()),
-        scorer=ScorerClient(endpoint, Limits()),
-        mathematics=ThreadPoolExecutor(1),
-    )
+    parts = make_parts(tmp_path, address, Database("sqlite://"))
     spec = selector_pb2.PortfolioSpec(base_model="tiny", traits=["brief", "warm"])
     context = BuildContext(parts, "p", "o", spec, answered.append)
     with pytest.raises(DependencyDown, match=reason):
@@ -79,3 +86,28 @@ async def test_a_trait_that_is_not_ready_is_waited_for(
     assert answered == []
     await parts.scorer.close()
     parts.database.close()
+
+
+async def test_a_build_ends_where_a_trait_finds_no_references(
+    tmp_path: Path, scorer: tuple[ScriptedScorer, str], database: Database
+) -> None:
+    """The scorer was away when the build was asked for, so the call could not check this."""
+    scripted, address = scorer
+    scripted.traits = [
+        scorer_pb2.Trait(name="traits/brief", version="b1", fields=["response"]),
+        scorer_pb2.Trait(name="traits/correct", version="c1", fields=["reference", "response"]),
+    ]
+    prompts = [Prompt.of_text("2 + 2?", "4"), Prompt.of_text("2 + 3?")]
+    stored = await database.run(prompt_sets.add, prompts, "")
+    name = f"promptSets/{stored.id}"
+    spec = selector_pb2.PortfolioSpec(
+        base_model="tiny",
+        traits=["brief", "correct"],
+        training_prompt_set=name,
+        evaluation_prompt_set=name,
+    )
+    parts = make_parts(tmp_path, address, database)
+    context = BuildContext(parts, "p", "o", spec, lambda _: None)
+    with pytest.raises(BuildFailed, match=r"trait correct compares .* prompts\[1\] '2 \+ 3\?'"):
+        await train.prepare(context)
+    await parts.scorer.close()

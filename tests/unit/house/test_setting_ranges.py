@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from palmfolio.v1 import selector_pb2, trainer_pb2
+from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import SelectorLimits, TrainerLimits
 from palmfolio_runtime.settings.sampling import SAMPLING_RANGES
@@ -58,7 +58,9 @@ def is_accepted(portfolio: selector_pb2.PortfolioSpec) -> bool:
 
 def trainer_generates(sampling: trainer_pb2.SamplingConfig) -> bool:
     """Whether the trainer samples with these settings."""
-    asked = trainer_pb2.GenerateRequest(policies=["policies/p"], prompts=["?"], sampling=sampling)
+    asked = trainer_pb2.GenerateRequest(
+        policies=["policies/p"], prompts=[prompts_pb2.Prompt(text="?")], sampling=sampling
+    )
     try:
         request.parse(asked, TRAINER_LIMITS)
     except ServiceError:

@@ -18,12 +18,13 @@ from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.operations import Base as OperationsBase
 from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_selector.domain.measurement import Measurement
+from palmfolio_selector.domain.spec import Settings
 from palmfolio_selector.store import evaluations, policies, portfolios, prompt_sets, values
 from palmfolio_selector.store.evaluations import Progress, Reward
 from palmfolio_selector.store.tables import Base, MeanRow, PortfolioState, TrainingState
 
 PROMPTS = [Prompt.of_text(text) for text in ("why?", "how?", "when?")]
-SETTINGS: evaluations.Settings = {"temperature": 1.0, "max_tokens": 16, "top_p": 1.0, "seed": 0}
+SETTINGS: Settings = {"temperature": 1.0, "max_tokens": 16, "top_p": 1.0, "seed": 0}
 NAME = "policies/p"
 
 

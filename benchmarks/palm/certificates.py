@@ -8,7 +8,8 @@ import time
 import numpy as np
 
 from palmfolio_palm import certificate
-from palmfolio_palm.certificates.certificate import additive_maximisers, best_values
+from palmfolio_palm.certificates.certificate import best_values
+from palmfolio_palm.certificates.maximisers import additive_maximisers
 
 SIZES = [(500, 3, 8), (2000, 5, 12), (5000, 8, 20)]
 

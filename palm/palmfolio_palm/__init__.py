@@ -53,8 +53,6 @@ from palmfolio_palm.selection import (
     Baselines,
     Selection,
     SelectionCallback,
-    Target,
-    TargetInfeasible,
     baselines,
     certify,
     confidence,
@@ -63,6 +61,7 @@ from palmfolio_palm.selection import (
     select,
     whole,
 )
+from palmfolio_palm.targets import Target, TargetInfeasible
 from palmfolio_palm.validation import Infeasible
 
 __all__ = [

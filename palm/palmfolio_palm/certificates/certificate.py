@@ -16,7 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from palmfolio_palm.certificates.corners import CornersUnavailable, corners_of
-from palmfolio_palm.certificates.solver import solve_game
+from palmfolio_palm.certificates.maximisers import (
+    additive_maximisers,
+    multiplicative_maximisers,
+)
 from palmfolio_palm.pareto import pareto_rows
 from palmfolio_palm.validation import (
     TOLERANCE,
@@ -300,7 +303,7 @@ def _ratio_in_units(
     try:
         found = corners_of(members)
     except CornersUnavailable:
-        found = _multiplicative_maximisers(candidates, members, loss)
+        found = multiplicative_maximisers(candidates, members, loss)
     weights = np.concatenate([weights, found])
     best, reached = best_values(candidates, weights), best_values(members, weights)
     ratio = 1.0 - (reached + weights @ loss) / best
@@ -362,41 +365,5 @@ def _verify(
     if len(rivals):
         weights = np.concatenate([weights, additive_maximisers(rivals, members, eps)])
     if ratio and len(rivals):
-        weights = np.concatenate([weights, _multiplicative_maximisers(rivals, members, delta)])
+        weights = np.concatenate([weights, multiplicative_maximisers(rivals, members, delta)])
     return _evaluate(candidates, members, weights, eps, delta, ratio=ratio, method="lp")
-
-
-def additive_maximisers(candidates: FloatArray, members: FloatArray, eps: float) -> FloatArray:
-    """For each candidate its `additive_maximiser`, as (n, d)."""
-    return np.array([additive_maximiser(c, members, eps) for c in candidates])
-
-
-def additive_maximiser(candidate: FloatArray, members: FloatArray, eps: float) -> FloatArray:
-    """The weights (d,) at which one candidate is furthest above the members: max over w ∈ Δ of
-    min over p of w·((1 − eps)·c − v_p)."""
-    # The solver's tolerances are absolute: solve on values of scale 1.
-    scale = max(float(np.abs(candidate).max()), float(np.abs(members).max())) or 1.0
-    return solve_game(((1.0 - eps) * (candidate / scale) - members / scale).T).weights
-
-
-def _multiplicative_maximisers(
-    candidates: FloatArray, members: FloatArray, delta: float | FloatArray
-) -> FloatArray:
-    """For each c ≠ 0 the weights at which 1 − (L + delta)/w·c is largest, as (m, d).
-
-    With shares x_i = w_i·c_i / w·c it is the game max over x of min over p of
-    Σ x_i·(1 − (v_pi + delta)/c_i), over the traits where c_i > 0. Expects `_has_ratio`.
-    """
-    weights = []
-    loss = np.broadcast_to(delta, candidates.shape[1:])
-    for c in candidates[candidates.max(axis=1) > 0.0]:
-        traits = c > 0.0
-        with np.errstate(over="ignore"):
-            payoff = 1.0 - (members[:, traits] + loss[traits]) / c[traits]
-        shares = solve_game(payoff.T).weights
-        # w_i ∝ x_i / c_i; multiplying by the smallest c_i keeps a denormal one from overflowing.
-        row = np.zeros(len(c))
-        row[traits] = shares * (c[traits].min() / c[traits])
-        if row.sum() > 0.0:
-            weights.append(row / row.sum())
-    return np.array(weights).reshape(-1, candidates.shape[1])

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from palmfolio_palm.certificates.certificate import additive_maximiser, are_near
+from palmfolio_palm.certificates.certificate import are_near
+from palmfolio_palm.certificates.maximisers import additive_maximiser
 from palmfolio_palm.covers.cover_problem import CoverProblem
 from palmfolio_palm.validation import FloatArray, IntArray
 

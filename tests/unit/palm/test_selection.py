@@ -9,10 +9,9 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import ArrayLike
 
 import palmfolio_palm as palm
+from palmfolio_palm import Target, TargetInfeasible
 from palmfolio_palm.selection import (
     Selection,
-    Target,
-    TargetInfeasible,
     baselines,
     certify,
     confidence,

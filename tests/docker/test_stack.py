@@ -67,6 +67,7 @@ def remembered(stack: Stack) -> dict[str, object]:
     with stack.client() as client:
         portfolio = client.selector.get_portfolio("small")
         policies = {policy.name: policy for policy in client.trainer.list_policies()}
+        assert portfolio.operation is not None
         members = [candidate.policy for candidate in portfolio.candidates]
         sampling = SamplingConfig(samples_per_prompt=1, max_tokens=8, seed=11)
         return {

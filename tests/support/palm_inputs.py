@@ -107,7 +107,7 @@ def _ulps_apart(V: Floats, rng: np.random.Generator) -> Floats:
     """Half of the rows become copies of others that differ in the last bits."""
     for row in rng.choice(len(V), size=len(V) // 2, replace=False):
         other = V[int(rng.integers(len(V)))]
-        step = rng.integers(-3, 4, V.shape[1])
+        step = np.asarray(rng.integers(-3, 4, V.shape[1]), dtype=np.float64)
         # One trait up and one down: neither copy dominates the other.
         step[:2] = (1, -1)[: V.shape[1]]
         V[row] = np.clip(other + step * np.spacing(other), 0.0, 1.0)

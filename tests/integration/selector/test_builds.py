@@ -7,7 +7,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 import palmfolio_palm as palm
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, selector_pb2, types_pb2
 from tests.support.services.processes import ServiceProcess
 from tests.support.services.selector_calls import EVALUATION, Caller, comparable, refused
 
@@ -15,20 +15,20 @@ WEIGHTS = ({"brevity": 1.0}, {"warmth": 1.0}, {"brevity": 1.0, "warmth": 1.0})
 
 
 @pytest.fixture(scope="module")
-def portfolio(selector_process: ServiceProcess) -> selector_pb2.Portfolio:
+def portfolio(selector_process: ServiceProcess) -> portfolios_pb2.Portfolio:
     """A portfolio of three trained policies and the base model."""
     caller = Caller(selector_process.channel)
     return caller.built("three", caller.spec(*WEIGHTS))
 
 
-def values_of(portfolio: selector_pb2.Portfolio) -> npt.NDArray[np.float64]:
+def values_of(portfolio: portfolios_pb2.Portfolio) -> npt.NDArray[np.float64]:
     return np.array([[c.value[t] for t in portfolio.spec.traits] for c in portfolio.candidates])
 
 
 def test_every_policy_is_measured_and_the_base_model_with_them(
-    portfolio: selector_pb2.Portfolio,
+    portfolio: portfolios_pb2.Portfolio,
 ) -> None:
-    assert portfolio.state == selector_pb2.PORTFOLIO_STATE_READY
+    assert portfolio.state == portfolios_pb2.PORTFOLIO_STATE_READY
     assert len(portfolio.candidates) == 4
     assert [c.is_base_model for c in portfolio.candidates].count(True) == 1
     for candidate in portfolio.candidates:
@@ -37,7 +37,9 @@ def test_every_policy_is_measured_and_the_base_model_with_them(
         assert candidate.HasField("weights") != candidate.is_base_model
 
 
-def test_members_come_first_and_their_answers_are_shown(portfolio: selector_pb2.Portfolio) -> None:
+def test_members_come_first_and_their_answers_are_shown(
+    portfolio: portfolios_pb2.Portfolio,
+) -> None:
     selected = [c.selected for c in portfolio.candidates]
     assert selected == sorted(selected, reverse=True) and selected[0]
     members = {c.policy for c in portfolio.candidates if c.selected}
@@ -45,7 +47,7 @@ def test_members_come_first_and_their_answers_are_shown(portfolio: selector_pb2.
     assert {a.prompt.text for a in portfolio.sample_answers} == set(EVALUATION)
 
 
-def test_the_certificate_is_what_linear_programs_find(portfolio: selector_pb2.Portfolio) -> None:
+def test_the_certificate_is_what_linear_programs_find(portfolio: portfolios_pb2.Portfolio) -> None:
     V = values_of(portfolio)
     members = [i for i, c in enumerate(portfolio.candidates) if c.selected]
     spec, certificate = portfolio.spec, portfolio.certificate
@@ -57,7 +59,7 @@ def test_the_certificate_is_what_linear_programs_find(portfolio: selector_pb2.Po
 
 
 def test_values_are_the_means_of_the_scorers_rewards(
-    portfolio: selector_pb2.Portfolio, scorer_process: ServiceProcess
+    portfolio: portfolios_pb2.Portfolio, scorer_process: ServiceProcess
 ) -> None:
     """The scorer gives the shown answers the same rewards again."""
     from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc
@@ -72,24 +74,24 @@ def test_values_are_the_means_of_the_scorers_rewards(
 
 
 def test_a_second_portfolio_reuses_every_training_and_evaluation(
-    portfolio: selector_pb2.Portfolio, caller: Caller
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
 ) -> None:
     spec = caller.spec(*WEIGHTS)
     again = caller.built("three-again", spec)
     assert comparable(again) == comparable(portfolio)
     stages = {event.stage for event in caller.events(again.operation)}
-    assert selector_pb2.BUILD_STAGE_SAMPLING not in stages
-    assert selector_pb2.BUILD_STAGE_SCORING not in stages
+    assert portfolios_pb2.BUILD_STAGE_SAMPLING not in stages
+    assert portfolios_pb2.BUILD_STAGE_SCORING not in stages
 
 
 def test_the_same_spec_under_the_same_id_is_the_same_operation(
-    portfolio: selector_pb2.Portfolio, caller: Caller
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
 ) -> None:
     assert caller.build("three", caller.spec(*WEIGHTS)).name == portfolio.operation
 
 
 def test_another_spec_under_the_same_id_is_refused(
-    portfolio: selector_pb2.Portfolio, caller: Caller
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
 ) -> None:
     code, message, _ = refused(lambda: caller.build("three", caller.spec(*WEIGHTS[:2])))
     assert code is grpc.StatusCode.ALREADY_EXISTS
@@ -97,7 +99,7 @@ def test_another_spec_under_the_same_id_is_refused(
 
 
 def test_a_request_id_belongs_to_one_body(
-    portfolio: selector_pb2.Portfolio, caller: Caller
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
 ) -> None:
     request_id = uuid.uuid4().hex
     first = caller.build("three", caller.spec(*WEIGHTS), request_id)
@@ -108,18 +110,18 @@ def test_a_request_id_belongs_to_one_body(
 
 
 def test_events_are_numbered_and_can_be_resumed(
-    portfolio: selector_pb2.Portfolio, caller: Caller
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
 ) -> None:
     events = caller.events(portfolio.operation)
     assert [event.number for event in events] == list(range(1, len(events) + 1))
-    assert events[-1].stage == selector_pb2.BUILD_STAGE_DONE
+    assert events[-1].stage == portfolios_pb2.BUILD_STAGE_DONE
     assert events[-2].candidates_done == events[-2].candidates_total == 4
     assert caller.events(portfolio.operation, after=events[-3].number) == events[-2:]
     assert any(event.reward_means for event in events)
 
 
 def test_listing_shows_the_portfolio_without_its_answers(
-    portfolio: selector_pb2.Portfolio, caller: Caller
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
 ) -> None:
     request = selector_pb2.ListPortfoliosRequest(page_size=1000)
     shown = {p.name: p for p in caller.stub.ListPortfolios(request).portfolios}
@@ -128,7 +130,7 @@ def test_listing_shows_the_portfolio_without_its_answers(
     assert listed.candidates == portfolio.candidates
 
 
-def test_a_user_gets_the_best_member(portfolio: selector_pb2.Portfolio, caller: Caller) -> None:
+def test_a_user_gets_the_best_member(portfolio: portfolios_pb2.Portfolio, caller: Caller) -> None:
     for brevity in (0.0, 0.3, 1.0):
         request = selector_pb2.RouteRequest(
             portfolio="portfolios/three",
@@ -155,7 +157,7 @@ def test_a_user_gets_the_best_member(portfolio: selector_pb2.Portfolio, caller: 
     ],
 )
 def test_bad_weights_are_refused_by_name(
-    portfolio: selector_pb2.Portfolio, caller: Caller, weights: dict[str, float], field: str
+    portfolio: portfolios_pb2.Portfolio, caller: Caller, weights: dict[str, float], field: str
 ) -> None:
     request = selector_pb2.RouteRequest(
         portfolio="portfolios/three", weights=types_pb2.Weights(values=weights)
@@ -226,7 +228,7 @@ def test_a_build_without_two_candidates_fails_and_can_be_asked_for_again(caller:
     first = caller.wait(caller.build("none-left", spec).name)
     assert first.error.code == code_pb2.FAILED_PRECONDITION
     assert "prompts_per_step" in first.error.message
-    assert caller.portfolio("none-left").state == selector_pb2.PORTFOLIO_STATE_FAILED
+    assert caller.portfolio("none-left").state == portfolios_pb2.PORTFOLIO_STATE_FAILED
     again = caller.build("none-left", spec)
     assert again.name != first.name
     assert caller.wait(again.name).HasField("error")
@@ -242,13 +244,13 @@ def test_a_cancelled_build_ends_and_takes_its_trainings_along(
     spec = caller.spec({"brevity": 0.9, "warmth": 0.1}, seed=77)
     spec.grpo.steps = 10_000
     operation = caller.build("cancelled", spec).name
-    caller.await_event(operation, lambda event: event.stage == selector_pb2.BUILD_STAGE_TRAINING)
+    caller.await_event(operation, lambda event: event.stage == portfolios_pb2.BUILD_STAGE_TRAINING)
     caller.operations.CancelOperation(operations_pb2.CancelOperationRequest(name=operation))
     assert caller.wait(operation).error.code == code_pb2.CANCELLED
     portfolio = caller.portfolio("cancelled")
-    assert portfolio.state == selector_pb2.PORTFOLIO_STATE_FAILED
+    assert portfolio.state == portfolios_pb2.PORTFOLIO_STATE_FAILED
     assert portfolio.error.code == code_pb2.CANCELLED
-    assert caller.events(operation)[-1].stage == selector_pb2.BUILD_STAGE_DONE
+    assert caller.events(operation)[-1].stage == portfolios_pb2.BUILD_STAGE_DONE
     trainings = operations_pb2_grpc.OperationsStub(trainer_process.channel)
     newest = trainings.ListOperations(operations_pb2.ListOperationsRequest(page_size=1))
     metadata = trainer_pb2.TrainPolicyMetadata()

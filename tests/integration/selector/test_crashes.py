@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from tests.integration.selector.conftest import selector_config
 from tests.support.services.processes import ServiceProcess, start_service
 from tests.support.services.selector_calls import Caller, comparable
@@ -33,12 +33,12 @@ def start_selector(tmp_path: Path, scorer_process: ServiceProcess) -> Iterator[S
 
 
 @pytest.mark.parametrize(
-    "stage", [selector_pb2.BUILD_STAGE_TRAINING, selector_pb2.BUILD_STAGE_SCORING]
+    "stage", [portfolios_pb2.BUILD_STAGE_TRAINING, portfolios_pb2.BUILD_STAGE_SCORING]
 )
 def test_a_killed_selector_resumes_to_the_same_portfolio(
     start_selector: StartSelector,
     trainer_process: ServiceProcess,
-    stage: selector_pb2.BuildStage.ValueType,
+    stage: portfolios_pb2.BuildStage.ValueType,
 ) -> None:
     killed = start_selector(trainer_process)
     caller = Caller(killed.channel)
@@ -64,7 +64,7 @@ def test_a_killed_selector_resumes_to_the_same_portfolio(
 def test_a_selector_that_is_killed_while_it_explores_resumes_to_the_same(
     start_selector: StartSelector, trainer_process: ServiceProcess
 ) -> None:
-    def spec_for(caller: Caller) -> selector_pb2.PortfolioSpec:
+    def spec_for(caller: Caller) -> portfolios_pb2.PortfolioSpec:
         spec = caller.spec(seed=3, max_trainings=4)
         spec.strategy.adaptive.SetInParent()
         return spec
@@ -123,11 +123,11 @@ def test_a_build_says_that_it_waits_for_the_trainer_and_goes_on_with_it(
         caller = Caller(start_selector(trainer).channel)
         operation = caller.build("p", caller.spec(*WEIGHTS)).name
         caller.await_event(
-            operation, lambda event: event.stage == selector_pb2.BUILD_STAGE_TRAINING
+            operation, lambda event: event.stage == portfolios_pb2.BUILD_STAGE_TRAINING
         )
         trainer.kill()
         waiting = caller.await_event(
-            operation, lambda event: event.stage == selector_pb2.BUILD_STAGE_WAITING
+            operation, lambda event: event.stage == portfolios_pb2.BUILD_STAGE_WAITING
         )
         assert "trainer" in waiting.message and trainer.address in waiting.message
         trainer.start()

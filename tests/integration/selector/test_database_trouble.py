@@ -14,7 +14,7 @@ import sqlalchemy
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2, error_details_pb2
 
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, types_pb2
 from tests.support.services.postgres import PostgresServer
 from tests.support.services.processes import ServiceProcess
 from tests.support.services.selector_calls import Caller, refused
@@ -99,7 +99,7 @@ def test_a_database_that_is_away_is_waited_for_and_nothing_is_lost(
     unavailable(caller)
     postgres.start()
     process.wait_until_ready()
-    spec = selector_pb2.PortfolioSpec(
+    spec = portfolios_pb2.PortfolioSpec(
         base_model="tiny",
         traits=["brevity", "warmth"],
         training_prompt_set=prompt_set,
@@ -115,7 +115,7 @@ def test_a_build_ends_though_the_database_goes_away_meanwhile(
     process = selector(postgres.url)
     caller = Caller(process.channel)
     operation = caller.build("p", caller.spec({"brevity": 1.0})).name
-    caller.await_event(operation, lambda event: event.stage == selector_pb2.BUILD_STAGE_WAITING)
+    caller.await_event(operation, lambda event: event.stage == portfolios_pb2.BUILD_STAGE_WAITING)
     with postgres.locked("portfolios"):
         request = operations_pb2.CancelOperationRequest(name=operation)
         caller.operations.CancelOperation(request, timeout=30)
@@ -125,7 +125,7 @@ def test_a_build_ends_though_the_database_goes_away_meanwhile(
     postgres.start()
     process.wait_until_ready()
     assert caller.wait(operation).error.code == code_pb2.CANCELLED
-    assert caller.portfolio("p").state == selector_pb2.PORTFOLIO_STATE_FAILED
+    assert caller.portfolio("p").state == portfolios_pb2.PORTFOLIO_STATE_FAILED
 
 
 def test_a_wrong_password_is_said_without_the_password(

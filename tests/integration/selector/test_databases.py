@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
-from palmfolio.v1 import prompts_pb2, selector_pb2
+from palmfolio.v1 import evaluations_pb2, portfolios_pb2, prompts_pb2, selector_pb2
 from tests.support.services.postgres import PostgresServer
 from tests.support.services.processes import ServiceProcess, start_service
 from tests.support.services.selector_calls import Caller, comparable, refused
@@ -43,30 +43,30 @@ def callers(tmp_path: Path, postgres_url: str) -> Iterator[list[Caller]]:
         process.stop()
 
 
-def rows(order: Iterable[int]) -> Iterator[selector_pb2.ImportedEvaluation]:
+def rows(order: Iterable[int]) -> Iterator[evaluations_pb2.ImportedEvaluation]:
     """Evaluations with rewards of full precision, policies in the order given."""
     random = np.random.default_rng(5)
     means = random.dirichlet(np.ones(len(TRAITS)), POLICIES) ** 0.5
     X = np.clip(means[:, None, :] + random.normal(0, 0.1, (POLICIES, PROMPTS, len(TRAITS))), 0, 1)
     for policy in order:
         for prompt in range(PROMPTS):
-            yield selector_pb2.ImportedEvaluation(
+            yield evaluations_pb2.ImportedEvaluation(
                 policy=f"policies/p{policy:02}",
                 prompt=prompts_pb2.Prompt(text=f"prompt {prompt}"),
                 rewards=X[policy, prompt],
             )
 
 
-def load(caller: Caller, order: Iterable[int]) -> selector_pb2.CandidateSet:
+def load(caller: Caller, order: Iterable[int]) -> evaluations_pb2.CandidateSet:
     """Imports the evaluations; the candidate set of them."""
     messages = [selector_pb2.ImportEvaluationsRequest(evaluations=list(rows(order)))]
     messages[0].source = "study"
     messages[0].traits.extend(TRAITS)
     answer = caller.stub.ImportEvaluations(iter(messages), timeout=60)
-    stored = selector_pb2.StoredEvaluations(
+    stored = evaluations_pb2.StoredEvaluations(
         prompt_set=answer.prompt_set, traits=TRAITS, source="study"
     )
-    return selector_pb2.CandidateSet(evaluations=stored)
+    return evaluations_pb2.CandidateSet(evaluations=stored)
 
 
 def test_the_same_evaluations_give_the_same_portfolio_to_the_digit(callers: list[Caller]) -> None:
@@ -117,7 +117,9 @@ def test_a_build_goes_on_when_its_database_was_away(
     disturbed, undisturbed = (Caller(process.channel) for process in processes)
     weights = ({"brevity": 1.0, "warmth": 0.3}, {"brevity": 0.3, "warmth": 1.0})
     operation = disturbed.build("p", disturbed.spec(*weights, seed=7)).name
-    disturbed.await_event(operation, lambda event: event.stage == selector_pb2.BUILD_STAGE_TRAINING)
+    disturbed.await_event(
+        operation, lambda event: event.stage == portfolios_pb2.BUILD_STAGE_TRAINING
+    )
     postgres.stop()
     assert refused(lambda: disturbed.portfolio("p"))[0] is grpc.StatusCode.UNAVAILABLE
     postgres.start()

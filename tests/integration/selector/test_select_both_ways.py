@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from palmfolio.v1 import prompts_pb2, selector_pb2
+from palmfolio.v1 import evaluations_pb2, portfolios_pb2, prompts_pb2, selector_pb2
 from palmfolio_palm import certificate_ucb
 from palmfolio_palm.validation import FloatArray
 from tests.support.services.selector_calls import Caller
@@ -42,13 +42,13 @@ def on_the_command_line(path: Path, X: FloatArray, *options: str) -> Any:
 
 def by_the_service(
     caller: Caller, source: str, X: FloatArray, **fields: Any
-) -> selector_pb2.Portfolio:
+) -> portfolios_pb2.Portfolio:
     """The portfolio that `SelectPortfolio` selects from the same rewards."""
     traits = TRAITS[: X.shape[2]]
     header = selector_pb2.ImportEvaluationsRequest(source=source, traits=traits)
     rows = selector_pb2.ImportEvaluationsRequest(
         evaluations=[
-            selector_pb2.ImportedEvaluation(
+            evaluations_pb2.ImportedEvaluation(
                 policy=f"policies/x-{p}",
                 prompt=prompts_pb2.Prompt(text=f"prompt {j}"),
                 rewards=X[p, j],
@@ -57,8 +57,8 @@ def by_the_service(
         ]
     )
     answer = caller.stub.ImportEvaluations(iter([header, rows]), timeout=60)
-    chosen_from = selector_pb2.CandidateSet(
-        evaluations=selector_pb2.StoredEvaluations(
+    chosen_from = evaluations_pb2.CandidateSet(
+        evaluations=evaluations_pb2.StoredEvaluations(
             prompt_set=answer.prompt_set, traits=traits, source=source
         )
     )

@@ -12,15 +12,15 @@ import pytest
 from google.rpc import error_details_pb2
 
 import palmfolio_palm as palm
-from palmfolio.v1 import prompts_pb2, selector_pb2, types_pb2
+from palmfolio.v1 import evaluations_pb2, portfolios_pb2, prompts_pb2, selector_pb2, types_pb2
 from tests.support.services.processes import ServiceProcess
 from tests.support.services.selector_calls import Caller, refused
 
 TRAITS = ("helpful", "brief", "kind")
 PROMPTS = [f"question {index}" for index in range(6)]
 COUNT = 12
-Row = selector_pb2.ImportedEvaluation
-Imported = tuple[npt.NDArray[np.float64], selector_pb2.CandidateSet]
+Row = evaluations_pb2.ImportedEvaluation
+Imported = tuple[npt.NDArray[np.float64], evaluations_pb2.CandidateSet]
 
 
 def make_rewards(seed: int = 0) -> npt.NDArray[np.float64]:
@@ -34,7 +34,7 @@ def make_rewards(seed: int = 0) -> npt.NDArray[np.float64]:
 def rows_of(X: npt.NDArray[np.float64], prefix: str) -> list[Row]:
     """A row for every policy and prompt."""
     return [
-        selector_pb2.ImportedEvaluation(
+        evaluations_pb2.ImportedEvaluation(
             policy=f"policies/{prefix}-{policy}",
             prompt=prompts_pb2.Prompt(text=PROMPTS[prompt]),
             rewards=X[policy, prompt],
@@ -71,8 +71,8 @@ def imported(selector_process: ServiceProcess) -> Imported:
     caller = Caller(selector_process.channel)
     answer = load(caller, "study", rows_of(X, "s"))
     assert (answer.rows, answer.policies) == (COUNT * len(PROMPTS), COUNT)
-    chosen_from = selector_pb2.CandidateSet(
-        evaluations=selector_pb2.StoredEvaluations(
+    chosen_from = evaluations_pb2.CandidateSet(
+        evaluations=evaluations_pb2.StoredEvaluations(
             prompt_set=answer.prompt_set, traits=TRAITS, source="study"
         )
     )
@@ -80,14 +80,14 @@ def imported(selector_process: ServiceProcess) -> Imported:
 
 
 def select(
-    caller: Caller, chosen_from: selector_pb2.CandidateSet, **fields: Any
+    caller: Caller, chosen_from: evaluations_pb2.CandidateSet, **fields: Any
 ) -> selector_pb2.SelectPortfolioResponse:
     """Selects from a candidate set."""
     request = selector_pb2.SelectPortfolioRequest(candidates=chosen_from, **fields)
     return caller.stub.SelectPortfolio(request, timeout=60)
 
 
-def rows_in(portfolio: selector_pb2.Portfolio, members_only: bool = True) -> list[int]:
+def rows_in(portfolio: portfolios_pb2.Portfolio, members_only: bool = True) -> list[int]:
     """Positions of a portfolio's candidates in the import."""
     return [
         int(c.policy.rsplit("-", 1)[1])
@@ -141,7 +141,7 @@ def test_a_stored_selection_routes(imported: Imported, caller: Caller) -> None:
 def test_a_portfolio_can_be_selected_from_again(imported: Imported, caller: Caller) -> None:
     _, chosen_from = imported
     select(caller, chosen_from, delta=0.02, portfolio_id="wide", request_id=uuid.uuid4().hex)
-    again = selector_pb2.CandidateSet(portfolio="portfolios/wide")
+    again = evaluations_pb2.CandidateSet(portfolio="portfolios/wide")
     narrow = select(caller, again, delta=0.2).portfolio
     direct = select(caller, chosen_from, delta=0.2).portfolio
     assert narrow.certificate.additive <= 0.2
@@ -242,7 +242,7 @@ def test_sources_and_versions_never_mix(imported: Imported, caller: Caller) -> N
     code, message, _ = refused(lambda: select(caller, chosen_from, delta=0.1))
     assert code is grpc.StatusCode.INVALID_ARGUMENT and "trait_versions[brief]" in message
     for version, column in (("imported", X), ("2", rescored)):
-        wanted = selector_pb2.CandidateSet()
+        wanted = evaluations_pb2.CandidateSet()
         wanted.CopyFrom(chosen_from)
         wanted.evaluations.trait_versions["brief"] = version
         portfolio = select(caller, wanted, delta=0.1).portfolio
@@ -256,15 +256,15 @@ def test_policies_that_lack_rewards_are_left_out_or_named(caller: Caller) -> Non
     rows = rows_of(make_rewards(seed=2), "gap")
     del rows[3 * len(PROMPTS) + 2]
     answer = load(caller, "gaps", rows)
-    wanted = selector_pb2.StoredEvaluations(
+    wanted = evaluations_pb2.StoredEvaluations(
         prompt_set=answer.prompt_set, traits=TRAITS, source="gaps"
     )
-    selected = select(caller, selector_pb2.CandidateSet(evaluations=wanted), delta=0.1)
+    selected = select(caller, evaluations_pb2.CandidateSet(evaluations=wanted), delta=0.1)
     assert list(selected.incomplete_policies) == ["policies/gap-3"]
     assert 3 not in rows_in(selected.portfolio, members_only=False)
     wanted.policies.extend(["policies/gap-1", "policies/gap-3"])
     code, message, _ = refused(
-        lambda: select(caller, selector_pb2.CandidateSet(evaluations=wanted), delta=0.1)
+        lambda: select(caller, evaluations_pb2.CandidateSet(evaluations=wanted), delta=0.1)
     )
     assert code is grpc.StatusCode.FAILED_PRECONDITION and "policies/gap-3" in message
 
@@ -272,14 +272,16 @@ def test_policies_that_lack_rewards_are_left_out_or_named(caller: Caller) -> Non
 def test_values_without_prompts_can_be_imported(caller: Caller) -> None:
     V = make_rewards(seed=3).mean(axis=1).round(6)
     rows = [
-        selector_pb2.ImportedEvaluation(policy=f"policies/mean-{i}", rewards=V[i])
+        evaluations_pb2.ImportedEvaluation(policy=f"policies/mean-{i}", rewards=V[i])
         for i in range(COUNT)
     ]
     answer = load(caller, "means-only", rows)
-    wanted = selector_pb2.StoredEvaluations(
+    wanted = evaluations_pb2.StoredEvaluations(
         prompt_set=answer.prompt_set, traits=TRAITS, source="means-only"
     )
-    portfolio = select(caller, selector_pb2.CandidateSet(evaluations=wanted), delta=0.05).portfolio
+    portfolio = select(
+        caller, evaluations_pb2.CandidateSet(evaluations=wanted), delta=0.05
+    ).portfolio
     expected = palm.verify(V, rows_in(portfolio), 0, 0.05)
     assert portfolio.certificate.additive == pytest.approx(expected.additive, abs=1e-6)
     assert not portfolio.HasField("confidence")
@@ -298,7 +300,7 @@ def test_values_without_prompts_can_be_imported(caller: Caller) -> None:
 )
 def test_bad_rows_are_named(caller: Caller, change: dict[str, Any], field: str) -> None:
     row = {"policy": "policies/bad", "prompt": {"text": "?"}, "rewards": [0.1, 0.2, 0.3], **change}
-    rows = [selector_pb2.ImportedEvaluation(**row)]
+    rows = [evaluations_pb2.ImportedEvaluation(**row)]
     code, _, details = refused(lambda: load(caller, "bad-rows", rows))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     violations = error_details_pb2.BadRequest.FromString(details["BadRequest"]).field_violations
@@ -307,7 +309,7 @@ def test_bad_rows_are_named(caller: Caller, change: dict[str, Any], field: str) 
 
 def test_a_bad_row_is_counted_over_the_whole_stream(caller: Caller) -> None:
     rows = [
-        selector_pb2.ImportedEvaluation(
+        evaluations_pb2.ImportedEvaluation(
             policy="policies/p", prompt=prompts_pb2.Prompt(text=str(i)), rewards=[0.1, 0.2, r]
         )
         for i, r in enumerate([0.3, 0.3, 0.3, 1.5])
@@ -329,18 +331,18 @@ def test_an_import_needs_rows_a_source_and_traits(caller: Caller) -> None:
 
 
 def test_what_is_chosen_from_must_exist(caller: Caller) -> None:
-    missing = selector_pb2.StoredEvaluations(
+    missing = evaluations_pb2.StoredEvaluations(
         prompt_set="promptSets/" + "0" * 32, traits=TRAITS, source="study"
     )
     calls = [
-        (selector_pb2.CandidateSet(), grpc.StatusCode.INVALID_ARGUMENT, "candidates"),
+        (evaluations_pb2.CandidateSet(), grpc.StatusCode.INVALID_ARGUMENT, "candidates"),
         (
-            selector_pb2.CandidateSet(portfolio="portfolios/nothing"),
+            evaluations_pb2.CandidateSet(portfolio="portfolios/nothing"),
             grpc.StatusCode.NOT_FOUND,
             "portfolios/nothing",
         ),
         (
-            selector_pb2.CandidateSet(evaluations=missing),
+            evaluations_pb2.CandidateSet(evaluations=missing),
             grpc.StatusCode.NOT_FOUND,
             missing.prompt_set,
         ),

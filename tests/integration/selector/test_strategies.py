@@ -7,21 +7,21 @@ import numpy.typing as npt
 import pytest
 from scipy.optimize import linprog
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2, selector_pb2
 from tests.support.services.processes import ServiceProcess
 from tests.support.services.selector_calls import Caller
 
 FloatArray = npt.NDArray[np.float64]
 
 
-def strategic(caller: Caller, **fields: Any) -> selector_pb2.PortfolioSpec:
+def strategic(caller: Caller, **fields: Any) -> portfolios_pb2.PortfolioSpec:
     """A spec without trainings of its own."""
     spec = caller.spec(**fields)
     spec.delta = 0.05
     return spec
 
 
-def weights_of(portfolio: selector_pb2.Portfolio) -> tuple[FloatArray, FloatArray]:
+def weights_of(portfolio: portfolios_pb2.Portfolio) -> tuple[FloatArray, FloatArray]:
     """(m, d) weights of the trained candidates, and their values."""
     traits = list(portfolio.spec.traits)
     trained = [c for c in portfolio.candidates if not c.is_base_model]
@@ -38,7 +38,7 @@ def outer_bound(W: FloatArray, everyone: FloatArray, w: FloatArray, alpha: float
 
 
 @pytest.fixture(scope="module")
-def adaptive(selector_process: ServiceProcess) -> selector_pb2.Portfolio:
+def adaptive(selector_process: ServiceProcess) -> portfolios_pb2.Portfolio:
     """A portfolio of at most five trainings where they may gain most."""
     caller = Caller(selector_process.channel)
     spec = strategic(caller, max_trainings=5, alpha=0.05, seed=9)
@@ -48,7 +48,7 @@ def adaptive(selector_process: ServiceProcess) -> selector_pb2.Portfolio:
 
 
 def test_adaptive_starts_at_the_centroid_and_near_the_units(
-    adaptive: selector_pb2.Portfolio,
+    adaptive: portfolios_pb2.Portfolio,
 ) -> None:
     W, _ = weights_of(adaptive)
     for start in ([0.5, 0.5], [0.98, 0.02], [0.02, 0.98]):
@@ -56,7 +56,7 @@ def test_adaptive_starts_at_the_centroid_and_near_the_units(
 
 
 def test_adaptive_goes_on_to_its_target_or_its_budget(
-    adaptive: selector_pb2.Portfolio, caller: Caller
+    adaptive: portfolios_pb2.Portfolio, caller: Caller
 ) -> None:
     trainable = adaptive.trainable
     trainings = len([c for c in adaptive.candidates if not c.is_base_model])
@@ -67,7 +67,7 @@ def test_adaptive_goes_on_to_its_target_or_its_budget(
     assert any("everything trainable" in message for message in messages)
 
 
-def test_the_trainable_gap_is_what_linear_programs_find(adaptive: selector_pb2.Portfolio) -> None:
+def test_the_trainable_gap_is_what_linear_programs_find(adaptive: portfolios_pb2.Portfolio) -> None:
     traits = list(adaptive.spec.traits)
     W, _ = weights_of(adaptive)
     everyone = np.array([[c.value[t] for t in traits] for c in adaptive.candidates])
@@ -87,7 +87,7 @@ def test_the_trainable_gap_is_what_linear_programs_find(adaptive: selector_pb2.P
     assert trainable.gap >= adaptive.certificate.additive - 1e-9
 
 
-def test_the_three_figures_are_reported(adaptive: selector_pb2.Portfolio) -> None:
+def test_the_three_figures_are_reported(adaptive: portfolios_pb2.Portfolio) -> None:
     assert adaptive.certificate.corner_weights >= 2
     assert adaptive.HasField("trainable")
     assert adaptive.confidence.level == pytest.approx(0.95)
@@ -97,7 +97,7 @@ def test_the_three_figures_are_reported(adaptive: selector_pb2.Portfolio) -> Non
     assert adaptive.optimality.size_lower_bound == members
 
 
-def test_refutations_name_a_policy_that_is_better(adaptive: selector_pb2.Portfolio) -> None:
+def test_refutations_name_a_policy_that_is_better(adaptive: portfolios_pb2.Portfolio) -> None:
     traits = list(adaptive.spec.traits)
     value = {c.policy: np.array([c.value[t] for t in traits]) for c in adaptive.candidates}
     for refutation in adaptive.trainable.refutations:
@@ -133,7 +133,7 @@ def test_trainings_with_a_kl_penalty_bound_nothing(caller: Caller) -> None:
     spec.strategy.adaptive.SetInParent()
     spec.grpo.kl_coefficient = 0.1
     portfolio = caller.built("regularised", spec)
-    assert portfolio.state == selector_pb2.PORTFOLIO_STATE_READY
+    assert portfolio.state == portfolios_pb2.PORTFOLIO_STATE_READY
     assert not portfolio.HasField("trainable")
     messages = [event.message for event in caller.events(portfolio.operation)]
     assert any("KL penalty" in message for message in messages)

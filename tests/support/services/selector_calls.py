@@ -8,7 +8,14 @@ import grpc
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.protobuf import duration_pb2
 
-from palmfolio.v1 import prompts_pb2, selector_pb2, selector_pb2_grpc, trainer_pb2, types_pb2
+from palmfolio.v1 import (
+    portfolios_pb2,
+    prompts_pb2,
+    selector_pb2,
+    selector_pb2_grpc,
+    trainer_pb2,
+    types_pb2,
+)
 from palmfolio_runtime.clients.channels import status_of
 
 BUILD_SECONDS = 240.0
@@ -39,9 +46,9 @@ class Caller:
 
     def spec(
         self, *weights: dict[str, float], seed: int = 0, **fields: Any
-    ) -> selector_pb2.PortfolioSpec:
+    ) -> portfolios_pb2.PortfolioSpec:
         """A spec of small trainings at these weights."""
-        spec = selector_pb2.PortfolioSpec(
+        spec = portfolios_pb2.PortfolioSpec(
             base_model="tiny",
             traits=["brevity", "warmth"],
             training_prompt_set=self.prompt_set(TRAINING),
@@ -58,7 +65,7 @@ class Caller:
         return spec
 
     def build(
-        self, portfolio_id: str, spec: selector_pb2.PortfolioSpec, request_id: str = ""
+        self, portfolio_id: str, spec: portfolios_pb2.PortfolioSpec, request_id: str = ""
     ) -> operations_pb2.Operation:
         """Starts a build."""
         request = selector_pb2.BuildPortfolioRequest(
@@ -75,27 +82,29 @@ class Caller:
         assert done.done, done
         return done
 
-    def built(self, portfolio_id: str, spec: selector_pb2.PortfolioSpec) -> selector_pb2.Portfolio:
+    def built(
+        self, portfolio_id: str, spec: portfolios_pb2.PortfolioSpec
+    ) -> portfolios_pb2.Portfolio:
         """A portfolio once it is built."""
         done = self.wait(self.build(portfolio_id, spec).name)
         assert not done.HasField("error"), done.error
-        portfolio = selector_pb2.Portfolio()
+        portfolio = portfolios_pb2.Portfolio()
         assert done.response.Unpack(portfolio)
         return portfolio
 
-    def portfolio(self, portfolio_id: str) -> selector_pb2.Portfolio:
+    def portfolio(self, portfolio_id: str) -> portfolios_pb2.Portfolio:
         """A portfolio as it is."""
         request = selector_pb2.GetPortfolioRequest(name=f"portfolios/{portfolio_id}")
         return self.stub.GetPortfolio(request, timeout=10)
 
-    def events(self, operation: str, after: int = 0) -> list[selector_pb2.BuildEvent]:
+    def events(self, operation: str, after: int = 0) -> list[portfolios_pb2.BuildEvent]:
         """The events of a build that has ended."""
         request = selector_pb2.WatchBuildRequest(operation=operation, after_event=after)
         return list(self.stub.WatchBuild(request, timeout=BUILD_SECONDS))
 
     def await_event(
-        self, operation: str, wanted: Callable[[selector_pb2.BuildEvent], bool]
-    ) -> selector_pb2.BuildEvent:
+        self, operation: str, wanted: Callable[[portfolios_pb2.BuildEvent], bool]
+    ) -> portfolios_pb2.BuildEvent:
         """The first event that is wanted, as soon as it comes."""
         request = selector_pb2.WatchBuildRequest(operation=operation)
         stream = self.stub.WatchBuild(request, timeout=BUILD_SECONDS)
@@ -121,9 +130,9 @@ def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str, dict[str,
     raise AssertionError("the call went through")
 
 
-def comparable(portfolio: selector_pb2.Portfolio) -> selector_pb2.Portfolio:
+def comparable(portfolio: portfolios_pb2.Portfolio) -> portfolios_pb2.Portfolio:
     """What two builds of the same spec must have in common."""
-    same = selector_pb2.Portfolio()
+    same = portfolios_pb2.Portfolio()
     same.CopyFrom(portfolio)
     for field in ("name", "operation", "create_time"):
         same.ClearField(field)

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.longrunning import operations_pb2
 
-from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2
+from palmfolio.v1 import portfolios_pb2, prompts_pb2, selector_pb2, trainer_pb2
 from tests.support.cli_outcome import Outcome
 from tests.support.sdk_peer import Peer, abort
 
@@ -160,9 +160,9 @@ def test_generate_prints_answers(peer: Peer, command: Command, endpoints: str) -
     assert "answer to q" in outcome.out
 
 
-def _portfolio() -> selector_pb2.Portfolio:
-    portfolio = selector_pb2.Portfolio(
-        name="portfolios/tiny", state=selector_pb2.PORTFOLIO_STATE_READY
+def _portfolio() -> portfolios_pb2.Portfolio:
+    portfolio = portfolios_pb2.Portfolio(
+        name="portfolios/tiny", state=portfolios_pb2.PORTFOLIO_STATE_READY
     )
     portfolio.spec.base_model = "base"
     portfolio.spec.traits.extend(["a", "b"])
@@ -208,9 +208,9 @@ def test_build_stores_prompts_follows_and_prints(
 
     def watch(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         for step in (1, 2):
-            event = selector_pb2.BuildEvent(
+            event = portfolios_pb2.BuildEvent(
                 number=step,
-                stage=selector_pb2.BUILD_STAGE_TRAINING,
+                stage=portfolios_pb2.BUILD_STAGE_TRAINING,
                 message="training 1",
                 done=step,
                 total=2,
@@ -256,7 +256,7 @@ def test_show_tells_how_sure_the_gap_is(peer: Peer, command: Command, endpoints:
 def test_report_writes_a_page(peer: Peer, command: Command, endpoints: str, tmp_path: Path) -> None:
     peer.on("GetPortfolio", lambda request, context: _portfolio())
     peer.on("Route", lambda request, context: selector_pb2.RouteResponse(policy="policies/x"))
-    points = [selector_pb2.TradeoffPoint(size=1, gap=0.1, gap_lower_bound=0.1, optimal=True)]
+    points = [portfolios_pb2.TradeoffPoint(size=1, gap=0.1, gap_lower_bound=0.1, optimal=True)]
     peer.on("TradeoffCurve", lambda *_: selector_pb2.TradeoffCurveResponse(points=points))
     outcome = command("portfolio", "report", "tiny", "--endpoints", endpoints)
     assert outcome.code == 0
@@ -270,8 +270,8 @@ def test_report_writes_a_page(peer: Peer, command: Command, endpoints: str, tmp_
 def test_a_portfolio_in_the_making_is_shown_as_such(
     peer: Peer, command: Command, endpoints: str
 ) -> None:
-    building = selector_pb2.Portfolio(
-        name="portfolios/tiny", state=selector_pb2.PORTFOLIO_STATE_BUILDING
+    building = portfolios_pb2.Portfolio(
+        name="portfolios/tiny", state=portfolios_pb2.PORTFOLIO_STATE_BUILDING
     )
     peer.on("GetPortfolio", lambda request, context: building)
     outcome = command("portfolio", "show", "tiny", "--endpoints", endpoints)

@@ -10,7 +10,15 @@ import typer.main
 from google.longrunning import operations_pb2
 
 from palmfolio.cli.app import app
-from palmfolio.v1 import prompts_pb2, scorer_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import (
+    evaluations_pb2,
+    portfolios_pb2,
+    prompts_pb2,
+    scorer_pb2,
+    selector_pb2,
+    trainer_pb2,
+    types_pb2,
+)
 from tests.support.cli_outcome import Outcome
 from tests.support.sdk_peer import Peer, abort
 
@@ -124,7 +132,7 @@ def test_prompts_are_stored(peer: Peer, command: Command, endpoints: str, tmp_pa
 
 def _many(request: Any, context: Any) -> selector_pb2.ListEvaluationsResponse:
     rows = [
-        selector_pb2.Evaluation(
+        evaluations_pb2.Evaluation(
             policy="policies/a",
             prompt=prompts_pb2.Prompt(text="hello"),
             trait="kind",
@@ -189,7 +197,7 @@ def test_a_portfolio_is_selected_from_stored_evaluations(
 ) -> None:
     answer = selector_pb2.SelectPortfolioResponse(incomplete_policies=["policies/z"])
     answer.portfolio.name = "portfolios/study"
-    answer.portfolio.state = selector_pb2.PORTFOLIO_STATE_READY
+    answer.portfolio.state = portfolios_pb2.PORTFOLIO_STATE_READY
     answer.portfolio.spec.traits.extend(["kind", "brief"])
     answer.portfolio.candidates.add(policy="policies/x", selected=True, value={"kind": 0.5})
     answer.portfolio.certificate.gap = 0.125

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from palmfolio.v1 import prompts_pb2, selector_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, prompts_pb2, selector_pb2, types_pb2
 from tests.support.cli_outcome import Outcome
 from tests.support.sdk_peer import Peer
 
@@ -35,7 +35,7 @@ def test_plan_shows_what_a_build_would_train(
         trainings=3,
         trainings_allowed=64,
         weights=[_weights(brevity=1.0), _weights(warmth=1.0)],
-        guarantee=selector_pb2.PlannedGuarantee(epsilon=0.0, delta=0.25, prompt_error=0.5),
+        guarantee=portfolios_pb2.PlannedGuarantee(epsilon=0.0, delta=0.25, prompt_error=0.5),
     )
     peer.on("PlanPortfolio", lambda *_: plan)
     planned = command("portfolio", "plan", "spec.yaml", "--endpoints", endpoints, "--json").json
@@ -54,7 +54,7 @@ def test_plan_with_few_prompts_promises_nothing_of_others(
     (tmp_path / "prompts.txt").write_text("hello\n")
     (tmp_path / "spec.yaml").write_text(SPEC)
     peer.on("CreatePromptSet", lambda *_: prompts_pb2.PromptSet(name="promptSets/p"))
-    guarantee = selector_pb2.PlannedGuarantee(delta=0.25, prompt_error=1.7)
+    guarantee = portfolios_pb2.PlannedGuarantee(delta=0.25, prompt_error=1.7)
     plan = selector_pb2.PlanPortfolioResponse(guarantee=guarantee)
     peer.on("PlanPortfolio", lambda *_: plan)
     out = command("portfolio", "plan", "spec.yaml", "--endpoints", endpoints).out
@@ -65,10 +65,10 @@ def test_certify_sends_the_target_and_shows_the_gaps(
     peer: Peer, command: Command, endpoints: str
 ) -> None:
     answer = selector_pb2.CertifyPortfolioResponse(
-        certificate=selector_pb2.Certificate(
+        certificate=portfolios_pb2.Certificate(
             additive=0.125, multiplicative=0.25, worst_weights=_weights(warmth=1.0)
         ),
-        confidence=selector_pb2.ConfidenceBound(level=0.95, gap=0.375, prompts=40),
+        confidence=portfolios_pb2.ConfidenceBound(level=0.95, gap=0.375, prompts=40),
     )
     peer.on("CertifyPortfolio", lambda *_: answer)
     asked = ("portfolio", "certify", "x", "--epsilon", "0.05", "--delta", "0.1")
@@ -84,14 +84,14 @@ def test_certify_sends_the_target_and_shows_the_gaps(
 
 def test_tradeoff_shows_every_size(peer: Peer, command: Command, endpoints: str) -> None:
     points = [
-        selector_pb2.TradeoffPoint(
+        portfolios_pb2.TradeoffPoint(
             size=1,
             gap=0.5,
             gap_lower_bound=0.25,
             policies=["policies/a"],
             worst_weights=_weights(warmth=1.0),
         ),
-        selector_pb2.TradeoffPoint(size=2, optimal=True, policies=["policies/a", "policies/b"]),
+        portfolios_pb2.TradeoffPoint(size=2, optimal=True, policies=["policies/a", "policies/b"]),
     ]
     peer.on("TradeoffCurve", lambda *_: selector_pb2.TradeoffCurveResponse(points=points))
     asked = ("portfolio", "tradeoff", "x", "--max-size", "2", "--endpoints", endpoints)
@@ -109,8 +109,8 @@ def test_tradeoff_shows_every_size(peer: Peer, command: Command, endpoints: str)
 def test_export_writes_the_portfolio_with_members_and_adapters(
     peer: Peer, command: Command, endpoints: str, tmp_path: Path
 ) -> None:
-    portfolio = selector_pb2.Portfolio(
-        name="portfolios/x", state=selector_pb2.PORTFOLIO_STATE_READY
+    portfolio = portfolios_pb2.Portfolio(
+        name="portfolios/x", state=portfolios_pb2.PORTFOLIO_STATE_READY
     )
     portfolio.spec.base_model = "tiny"
     portfolio.candidates.add(policy="policies/a", selected=True, adapter="file:///a")
@@ -144,7 +144,7 @@ def test_export_writes_the_portfolio_with_members_and_adapters(
 def test_an_export_that_cannot_be_written_is_named(
     peer: Peer, command: Command, endpoints: str
 ) -> None:
-    peer.on("GetPortfolio", lambda *_: selector_pb2.Portfolio(name="portfolios/x"))
+    peer.on("GetPortfolio", lambda *_: portfolios_pb2.Portfolio(name="portfolios/x"))
     outcome = command(
         "portfolio", "export", "x", "--endpoints", endpoints, "--output", "none/x.json"
     )

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2
+from palmfolio.v1 import portfolios_pb2, prompts_pb2, trainer_pb2
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import SelectorLimits, TrainerLimits
 from palmfolio_runtime.settings.sampling import SAMPLING_RANGES
@@ -35,10 +35,10 @@ def values(message: trainer_pb2.GrpoConfig | trainer_pb2.SamplingConfig, field: 
     return [v for v in VALUES if is_real or (math.isfinite(v) and v == int(v))]
 
 
-def spec() -> selector_pb2.PortfolioSpec:
+def spec() -> portfolios_pb2.PortfolioSpec:
     """A spec that the selector accepts."""
     prompt_set = "promptSets/" + "0" * 32
-    return selector_pb2.PortfolioSpec(
+    return portfolios_pb2.PortfolioSpec(
         base_model="tiny",
         traits=["brevity", "warmth"],
         training_prompt_set=prompt_set,
@@ -47,7 +47,7 @@ def spec() -> selector_pb2.PortfolioSpec:
     )
 
 
-def is_accepted(portfolio: selector_pb2.PortfolioSpec) -> bool:
+def is_accepted(portfolio: portfolios_pb2.PortfolioSpec) -> bool:
     """Whether the selector accepts the spec."""
     try:
         canonical_spec(portfolio, SelectorLimits())

@@ -8,7 +8,7 @@ import pytest
 from google.longrunning import operations_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2
+from palmfolio.v1 import portfolios_pb2, trainer_pb2
 from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError, not_found
@@ -89,8 +89,8 @@ async def test_watching_resumes_and_ends_with_the_operation(database: Database) 
     row = await create(database)
     changes = Changes()
 
-    def event(number: int) -> selector_pb2.BuildEvent:
-        return selector_pb2.BuildEvent(number=number, message=f"event {number}")
+    def event(number: int) -> portfolios_pb2.BuildEvent:
+        return portfolios_pb2.BuildEvent(number=number, message=f"event {number}")
 
     async def write() -> None:
         for _ in range(5):
@@ -103,7 +103,7 @@ async def test_watching_resumes_and_ends_with_the_operation(database: Database) 
 
     writing = asyncio.create_task(write())
     seen = [
-        selector_pb2.BuildEvent.FromString(payload).number
+        portfolios_pb2.BuildEvent.FromString(payload).number
         async for payload in operations.watch(database, changes, f"operations/{row.id}", 2)
     ]
     await writing

@@ -15,7 +15,15 @@ from palmfolio import _codec, types
 from palmfolio.cli.render.plain import to_plain
 from palmfolio.types.strategies import STRATEGIES
 from palmfolio.types.trainer import METHODS
-from palmfolio.v1 import prompts_pb2, scorer_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import (
+    evaluations_pb2,
+    portfolios_pb2,
+    prompts_pb2,
+    scorer_pb2,
+    selector_pb2,
+    trainer_pb2,
+    types_pb2,
+)
 
 MESSAGES: dict[type, Any] = {
     types.Readiness: types_pb2.Readiness,
@@ -35,36 +43,36 @@ MESSAGES: dict[type, Any] = {
     types.TrainingProgress: trainer_pb2.TrainingProgress,
     types.TrainingEvent: trainer_pb2.TrainingEvent,
     types.Completion: trainer_pb2.Completion,
-    types.ExplicitTraining: selector_pb2.ExplicitTraining,
-    types.ExplicitStrategy: selector_pb2.ExplicitStrategy,
-    types.GridStrategy: selector_pb2.GridStrategy,
-    types.AdaptiveStrategy: selector_pb2.AdaptiveStrategy,
-    types.ConfidenceBound: selector_pb2.ConfidenceBound,
-    types.Optimality: selector_pb2.Optimality,
-    types.Refutation: selector_pb2.Refutation,
-    types.TrainableBound: selector_pb2.TrainableBound,
-    types.UniformStrategy: selector_pb2.UniformStrategy,
-    types.PortfolioSpec: selector_pb2.PortfolioSpec,
-    types.Candidate: selector_pb2.Candidate,
-    types.Certificate: selector_pb2.Certificate,
-    types.Baselines: selector_pb2.Baselines,
-    types.SampleAnswer: selector_pb2.SampleAnswer,
-    types.FailedTraining: selector_pb2.FailedTraining,
-    types.Portfolio: selector_pb2.Portfolio,
-    types.BuildEvent: selector_pb2.BuildEvent,
+    types.ExplicitTraining: portfolios_pb2.ExplicitTraining,
+    types.ExplicitStrategy: portfolios_pb2.ExplicitStrategy,
+    types.GridStrategy: portfolios_pb2.GridStrategy,
+    types.AdaptiveStrategy: portfolios_pb2.AdaptiveStrategy,
+    types.ConfidenceBound: portfolios_pb2.ConfidenceBound,
+    types.Optimality: portfolios_pb2.Optimality,
+    types.Refutation: portfolios_pb2.Refutation,
+    types.TrainableBound: portfolios_pb2.TrainableBound,
+    types.UniformStrategy: portfolios_pb2.UniformStrategy,
+    types.PortfolioSpec: portfolios_pb2.PortfolioSpec,
+    types.Candidate: portfolios_pb2.Candidate,
+    types.Certificate: portfolios_pb2.Certificate,
+    types.Baselines: portfolios_pb2.Baselines,
+    types.SampleAnswer: portfolios_pb2.SampleAnswer,
+    types.FailedTraining: portfolios_pb2.FailedTraining,
+    types.Portfolio: portfolios_pb2.Portfolio,
+    types.BuildEvent: portfolios_pb2.BuildEvent,
     types.Route: selector_pb2.RouteResponse,
-    types.ImportedEvaluation: selector_pb2.ImportedEvaluation,
+    types.ImportedEvaluation: evaluations_pb2.ImportedEvaluation,
     types.EvaluationImport: selector_pb2.ImportEvaluationsResponse,
-    types.Evaluation: selector_pb2.Evaluation,
-    types.StoredEvaluations: selector_pb2.StoredEvaluations,
+    types.Evaluation: evaluations_pb2.Evaluation,
+    types.StoredEvaluations: evaluations_pb2.StoredEvaluations,
     types.Selection: selector_pb2.SelectPortfolioResponse,
 }
 ENUMS: dict[type[enum.StrEnum], Any] = {
     types.CalibrationMethod: scorer_pb2.CalibrationMethod,
     types.PolicyState: trainer_pb2.PolicyState,
     types.FinishReason: trainer_pb2.FinishReason,
-    types.PortfolioState: selector_pb2.PortfolioState,
-    types.BuildStage: selector_pb2.BuildStage,
+    types.PortfolioState: portfolios_pb2.PortfolioState,
+    types.BuildStage: portfolios_pb2.BuildStage,
     types.SelectionMethod: selector_pb2.SelectionMethod,
 }
 
@@ -88,7 +96,7 @@ def _names(descriptor: Any) -> set[str]:
 @pytest.mark.parametrize(
     ("kinds", "message", "oneof"),
     [
-        (STRATEGIES, selector_pb2.Strategy, "kind"),
+        (STRATEGIES, portfolios_pb2.Strategy, "kind"),
         (METHODS, trainer_pb2.PolicySpec, "method"),
     ],
 )
@@ -136,7 +144,7 @@ def test_a_spec_survives_the_way_there_and_back() -> None:
         max_size=4,
         seed=7,
     )
-    message = selector_pb2.PortfolioSpec()
+    message = portfolios_pb2.PortfolioSpec()
     _codec.encode(spec, message)
     assert _codec.decode(palmfolio.PortfolioSpec, message) == spec
 
@@ -149,7 +157,7 @@ def test_zero_and_unset_are_different() -> None:
 
 
 def test_an_empty_strategy_is_sent() -> None:
-    message = selector_pb2.PortfolioSpec()
+    message = portfolios_pb2.PortfolioSpec()
     _codec.encode(_spec(palmfolio.GridStrategy()), message)
     assert message.strategy.WhichOneof("kind") == "grid"
 
@@ -173,7 +181,7 @@ def _spec(strategy: palmfolio.Strategy | None) -> palmfolio.PortfolioSpec:
 def test_every_strategy_survives_the_way_there_and_back(
     strategy: palmfolio.Strategy | None,
 ) -> None:
-    message = selector_pb2.PortfolioSpec()
+    message = portfolios_pb2.PortfolioSpec()
     _codec.encode(_spec(strategy), message)
     assert _codec.decode(palmfolio.PortfolioSpec, message) == _spec(strategy)
 
@@ -190,15 +198,15 @@ def test_a_method_is_sent_as_a_member_of_the_oneof() -> None:
 def test_a_value_of_another_class_names_the_classes_that_are_allowed() -> None:
     spec = _spec(palmfolio.GrpoConfig())  # type: ignore[arg-type]
     with pytest.raises(palmfolio.ConfigurationError, match="must be one of ExplicitStrategy, Grid"):
-        _codec.encode(spec, selector_pb2.PortfolioSpec())
+        _codec.encode(spec, portfolios_pb2.PortfolioSpec())
 
 
 def test_a_number_that_the_protocol_takes_for_unset_is_none() -> None:
-    value = _codec.decode(palmfolio.PortfolioSpec, selector_pb2.PortfolioSpec())
+    value = _codec.decode(palmfolio.PortfolioSpec, portfolios_pb2.PortfolioSpec())
     assert (value.max_size, value.max_trainings, value.seed) == (None, None, 0)
-    message = selector_pb2.PortfolioSpec(max_size=3)
+    message = portfolios_pb2.PortfolioSpec(max_size=3)
     assert _codec.decode(palmfolio.PortfolioSpec, message).max_size == 3
-    assert _codec.decode(palmfolio.Candidate, selector_pb2.Candidate()).adapter is None
+    assert _codec.decode(palmfolio.Candidate, portfolios_pb2.Candidate()).adapter is None
 
 
 def test_a_wrong_type_deep_within_names_its_own_field() -> None:
@@ -277,7 +285,7 @@ PROMPTS = [
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=str)
 def test_a_prompt_survives_the_way_there_and_back(prompt: palmfolio.Prompt) -> None:
-    message = selector_pb2.ImportedEvaluation()
+    message = evaluations_pb2.ImportedEvaluation()
     _codec.encode(palmfolio.ImportedEvaluation("p", (0.5,), prompt), message)
     assert _codec.decode(palmfolio.Prompt, message.prompt) == prompt
     spec = palmfolio.PolicySpec("base", {"a": 1.0}, prompts=("why?", prompt))
@@ -289,10 +297,10 @@ def test_a_prompt_survives_the_way_there_and_back(prompt: palmfolio.Prompt) -> N
 
 
 def test_a_row_without_a_prompt_has_none() -> None:
-    message = selector_pb2.ImportedEvaluation()
+    message = evaluations_pb2.ImportedEvaluation()
     _codec.encode(palmfolio.ImportedEvaluation("p", (0.5,)), message)
     assert not message.HasField("prompt")
-    assert _codec.decode(palmfolio.Evaluation, selector_pb2.Evaluation()).prompt is None
+    assert _codec.decode(palmfolio.Evaluation, evaluations_pb2.Evaluation()).prompt is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 import palmfolio
 from palmfolio import ImportedEvaluation
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import evaluations_pb2, selector_pb2
 from tests.support.sdk_peer import Peer, abort
 
 TRAITS = ("brief", "kind")
@@ -121,8 +121,8 @@ def test_a_selection_sends_the_candidates_and_the_target(
         request_id="r",
     )
     assert peer.requests("SelectPortfolio")[0] == selector_pb2.SelectPortfolioRequest(
-        candidates=selector_pb2.CandidateSet(
-            evaluations=selector_pb2.StoredEvaluations(
+        candidates=evaluations_pb2.CandidateSet(
+            evaluations=evaluations_pb2.StoredEvaluations(
                 prompt_set="promptSets/1",
                 traits=TRAITS,
                 source="study",
@@ -144,7 +144,7 @@ def test_a_selection_sends_the_candidates_and_the_target(
 def test_evaluations_are_listed_over_pages(peer: Peer, client: palmfolio.Client) -> None:
     def answer(request: Any, context: Any) -> selector_pb2.ListEvaluationsResponse:
         number = int(request.page_token or 0)
-        row = selector_pb2.Evaluation(policy="policies/a", sample=number, normalised=0.5)
+        row = evaluations_pb2.Evaluation(policy="policies/a", sample=number, normalised=0.5)
         token = str(number + 1) if number < 2 else ""
         return selector_pb2.ListEvaluationsResponse(evaluations=[row], next_page_token=token)
 

@@ -11,7 +11,7 @@ from google.protobuf import empty_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 import palmfolio
-from palmfolio.v1 import selector_pb2, trainer_pb2
+from palmfolio.v1 import portfolios_pb2, trainer_pb2
 from tests.support.sdk_peer import Peer, abort
 
 NAME = "operations/1"
@@ -99,7 +99,7 @@ def test_wait_outlives_a_restart_of_the_service(peer: Peer, client: palmfolio.Cl
 
 def test_a_response_of_another_kind_is_an_error(peer: Peer, client: palmfolio.Client) -> None:
     operation = operations_pb2.Operation(name=NAME, done=True)
-    operation.response.Pack(selector_pb2.Portfolio(name="portfolios/x"))
+    operation.response.Pack(portfolios_pb2.Portfolio(name="portfolios/x"))
     peer.on("TrainPolicy", lambda request, context: operation)
     with pytest.raises(palmfolio.ServerFault, match="instead of a Policy"):
         client.trainer.train_policy(SPEC).result()
@@ -142,7 +142,7 @@ def test_a_watch_that_ends_for_a_reason_is_not_taken_up(
 
 def test_operations_are_found_again_by_name(peer: Peer, client: palmfolio.Client) -> None:
     finished = operations_pb2.Operation(name=NAME, done=True)
-    finished.response.Pack(selector_pb2.Portfolio(name="portfolios/x"))
+    finished.response.Pack(portfolios_pb2.Portfolio(name="portfolios/x"))
     peer.on("GetOperation", lambda request, context: finished)
     peer.on(
         "ListOperations",

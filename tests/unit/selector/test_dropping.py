@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.limits import SelectorLimits
@@ -31,9 +31,9 @@ BASE, GOOD, BAD = "policies/base", "policies/good", "policies/bad"
 FAILURES = {BASE: 1, GOOD: 0, BAD: 2}
 
 
-def make_spec(prompt_set: str) -> selector_pb2.PortfolioSpec:
+def make_spec(prompt_set: str) -> portfolios_pb2.PortfolioSpec:
     """Two trainings, evaluated on ten prompts."""
-    spec = selector_pb2.PortfolioSpec(
+    spec = portfolios_pb2.PortfolioSpec(
         base_model="tiny",
         traits=TRAITS,
         training_prompt_set=prompt_set,
@@ -44,7 +44,7 @@ def make_spec(prompt_set: str) -> selector_pb2.PortfolioSpec:
     return canonical_spec(spec, SelectorLimits())
 
 
-def store_build(session: Session) -> tuple[str, selector_pb2.PortfolioSpec]:
+def store_build(session: Session) -> tuple[str, portfolios_pb2.PortfolioSpec]:
     """A build whose policies are trained, sampled and scored; its operation and spec."""
     spec = make_spec(f"promptSets/{prompt_sets.add(session, PROMPTS, '').id}")
     request = selector_pb2.BuildPortfolioRequest(request_id="1", portfolio_id="p", spec=spec)
@@ -88,7 +88,7 @@ def messages_of(operation: str) -> Callable[[Session], list[str]]:
 
     def read(session: Session) -> list[str]:
         events, _ = operations.events_after(session, operation, 0)
-        return [selector_pb2.BuildEvent.FromString(event.payload).message for event in events]
+        return [portfolios_pb2.BuildEvent.FromString(event.payload).message for event in events]
 
     return read
 

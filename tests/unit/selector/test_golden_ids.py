@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import SelectorLimits
@@ -76,13 +76,13 @@ async def test_evaluations_of_the_quickstart(database: Database) -> None:
     assert traits == [("brevity", "1")]
 
 
-def quickstart_spec() -> selector_pb2.PortfolioSpec:
+def quickstart_spec() -> portfolios_pb2.PortfolioSpec:
     """A spec as a client sends it: with the fields that it wants to set only."""
     evaluation, training = (
         f"promptSets/{prompt_sets.set_id(prompts_of(f'{name}_prompts.txt'))}"
         for name in ("eval", "train")
     )
-    spec = selector_pb2.PortfolioSpec(
+    spec = portfolios_pb2.PortfolioSpec(
         base_model="smollm2-135m-instruct",
         traits=["relevance", "brevity", "warmth"],
         training_prompt_set=training,
@@ -96,7 +96,7 @@ def quickstart_spec() -> selector_pb2.PortfolioSpec:
 
 def test_a_spec_that_an_earlier_version_stored_is_the_same_spec() -> None:
     canonical = canonical_spec(quickstart_spec(), LIMITS)
-    earlier = selector_pb2.PortfolioSpec()
+    earlier = portfolios_pb2.PortfolioSpec()
     earlier.CopyFrom(canonical)
     # As if `top_p` and a seed for sampling had been added after the spec was stored.
     earlier.sampling.ClearField("top_p")
@@ -108,7 +108,7 @@ def test_a_spec_that_an_earlier_version_stored_is_the_same_spec() -> None:
 def test_a_field_that_nobody_knows_any_more_does_not_matter() -> None:
     canonical = canonical_spec(quickstart_spec(), LIMITS)
     # Field 1000, a number.
-    later = selector_pb2.PortfolioSpec.FromString(canonical.SerializeToString() + b"\xc0\x3e\x01")
+    later = portfolios_pb2.PortfolioSpec.FromString(canonical.SerializeToString() + b"\xc0\x3e\x01")
     assert is_same_spec(later, canonical)
 
 
@@ -126,7 +126,7 @@ async def test_a_portfolio_of_an_earlier_version_is_built_again_under_its_id(
     """Building again after an upgrade returns the same operation, not ALREADY_EXISTS."""
     canonical = canonical_spec(quickstart_spec(), LIMITS)
 
-    def build(session: Session, request_id: str, spec: selector_pb2.PortfolioSpec) -> str:
+    def build(session: Session, request_id: str, spec: portfolios_pb2.PortfolioSpec) -> str:
         request = selector_pb2.BuildPortfolioRequest(
             request_id=request_id, portfolio_id="p", spec=spec
         )
@@ -135,7 +135,7 @@ async def test_a_portfolio_of_an_earlier_version_is_built_again_under_its_id(
 
     def age(session: Session) -> None:
         row = portfolios.get(session, "p")
-        stored = selector_pb2.PortfolioSpec.FromString(row.spec)
+        stored = portfolios_pb2.PortfolioSpec.FromString(row.spec)
         stored.sampling.ClearField("top_p")
         row.spec = stored.SerializeToString(deterministic=True)
 

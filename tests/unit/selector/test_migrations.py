@@ -10,7 +10,7 @@ from alembic.config import Config
 from google.protobuf import any_pb2
 from sqlalchemy import Connection, inspect, text
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import OperationRow
 from palmfolio_runtime.prompts import Prompt
@@ -157,8 +157,8 @@ async def test_keys_beyond_32_bits_work(empty: Database) -> None:
 
 
 # The result of a build, without its sample answers.
-BUILT = selector_pb2.Portfolio(name="portfolios/p", trait_versions={"brevity": "1"})
-ANSWER = selector_pb2.SampleAnswer(
+BUILT = portfolios_pb2.Portfolio(name="portfolios/p", trait_versions={"brevity": "1"})
+ANSWER = portfolios_pb2.SampleAnswer(
     policy="policies/p", response="because", rewards={"brevity": 0.5}
 )
 
@@ -221,7 +221,7 @@ async def test_prompts_become_records_and_keep_their_results(empty: Database) ->
     assert (reward.prompt, reward.normalised, reward.response) == (found[0], 0.25, "because")
     assert answers == [(found[0], "because", {"brevity": 0.25})]
     assert rows["f"] is None
-    portfolio = selector_pb2.Portfolio()
+    portfolio = portfolios_pb2.Portfolio()
     assert any_pb2.Any.FromString(rows["b"]).Unpack(portfolio)
     assert [answer.prompt.text for answer in portfolio.sample_answers] == ["why?", "wo\u00df?"]
     for answer in portfolio.sample_answers:

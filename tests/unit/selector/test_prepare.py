@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from grpc import aio
 
-from palmfolio.v1 import scorer_pb2, scorer_pb2_grpc, selector_pb2
+from palmfolio.v1 import portfolios_pb2, scorer_pb2, scorer_pb2_grpc
 from palmfolio_runtime.clients.failures import DependencyDown
 from palmfolio_runtime.clients.scorer import ScorerClient
 from palmfolio_runtime.clients.trainer import TrainerClient
@@ -79,7 +79,7 @@ async def test_a_trait_that_is_not_ready_is_waited_for(
     scripted.traits = [scorer_pb2.Trait(name="traits/brief", version="b1"), trait, other]
     answered: list[str] = []
     parts = make_parts(tmp_path, address, Database("sqlite://"))
-    spec = selector_pb2.PortfolioSpec(base_model="tiny", traits=["brief", "warm"])
+    spec = portfolios_pb2.PortfolioSpec(base_model="tiny", traits=["brief", "warm"])
     context = BuildContext(parts, "p", "o", spec, answered.append)
     with pytest.raises(DependencyDown, match=reason):
         await train.prepare(context)
@@ -100,7 +100,7 @@ async def test_a_build_ends_where_a_trait_finds_no_references(
     prompts = [Prompt.of_text("2 + 2?", "4"), Prompt.of_text("2 + 3?")]
     stored = await database.run(prompt_sets.add, prompts, "")
     name = f"promptSets/{stored.id}"
-    spec = selector_pb2.PortfolioSpec(
+    spec = portfolios_pb2.PortfolioSpec(
         base_model="tiny",
         traits=["brief", "correct"],
         training_prompt_set=name,

@@ -11,7 +11,14 @@ from google.protobuf import descriptor_pb2
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import (
+    evaluations_pb2,
+    portfolios_pb2,
+    prompts_pb2,
+    selector_pb2,
+    trainer_pb2,
+    types_pb2,
+)
 from palmfolio_runtime import operations
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.limits import SelectorLimits
@@ -58,7 +65,7 @@ async def messages() -> AsyncIterator[selector_pb2.ImportEvaluationsRequest]:
         source="study",
         traits=TRAITS,
         evaluations=[
-            selector_pb2.ImportedEvaluation(
+            evaluations_pb2.ImportedEvaluation(
                 policy=f"policies/{name}",
                 prompt=prompts_pb2.Prompt(text=f"question {index}"),
                 rewards=pair,
@@ -70,18 +77,18 @@ async def messages() -> AsyncIterator[selector_pb2.ImportEvaluationsRequest]:
 
 
 async def select(
-    servicer: SelectorServicer, chosen_from: selector_pb2.CandidateSet, **fields: Any
+    servicer: SelectorServicer, chosen_from: evaluations_pb2.CandidateSet, **fields: Any
 ) -> selector_pb2.SelectPortfolioResponse:
     """Selects with a target that both complete policies are needed for."""
     request = selector_pb2.SelectPortfolioRequest(candidates=chosen_from, delta=0.1, **fields)
     return await servicer.SelectPortfolio(request, CONTEXT)
 
 
-async def filled(servicer: SelectorServicer) -> selector_pb2.CandidateSet:
+async def filled(servicer: SelectorServicer) -> evaluations_pb2.CandidateSet:
     """The imported candidates, after a portfolio was selected from them."""
     answer = await servicer.ImportEvaluations(messages(), CONTEXT)
-    chosen_from = selector_pb2.CandidateSet(
-        evaluations=selector_pb2.StoredEvaluations(
+    chosen_from = evaluations_pb2.CandidateSet(
+        evaluations=evaluations_pb2.StoredEvaluations(
             prompt_set=answer.prompt_set, traits=TRAITS, source="study"
         )
     )
@@ -89,9 +96,9 @@ async def filled(servicer: SelectorServicer) -> selector_pb2.CandidateSet:
     return chosen_from
 
 
-def make_spec(prompt_set: str) -> selector_pb2.PortfolioSpec:
+def make_spec(prompt_set: str) -> portfolios_pb2.PortfolioSpec:
     """What a build wants: one training."""
-    spec = selector_pb2.PortfolioSpec(
+    spec = portfolios_pb2.PortfolioSpec(
         base_model="tiny",
         traits=TRAITS,
         training_prompt_set=prompt_set,
@@ -101,7 +108,7 @@ def make_spec(prompt_set: str) -> selector_pb2.PortfolioSpec:
     return spec
 
 
-def begin_prepared(session: Session, spec: selector_pb2.PortfolioSpec) -> str:
+def begin_prepared(session: Session, spec: portfolios_pb2.PortfolioSpec) -> str:
     """Begins a build, as far as the preparation; the name of its operation."""
     request = selector_pb2.BuildPortfolioRequest(request_id="2", portfolio_id="built", spec=spec)
     operation, _ = builds.begin(session, request, spec, 1)
@@ -209,7 +216,7 @@ async def test_a_selection_that_is_not_stored_changes_nothing(
         answer = await select(servicer, chosen_from)
     assert [c.policy for c in answer.portfolio.candidates] == ["policies/a", "policies/b"]
     assert list(answer.incomplete_policies) == ["policies/c"]
-    again = selector_pb2.CandidateSet(portfolio="portfolios/stored")
+    again = evaluations_pb2.CandidateSet(portfolio="portfolios/stored")
     with only_reads(database):
         await select(servicer, again)
 
@@ -227,7 +234,7 @@ async def test_a_turn_of_a_builds_loop_reads_without_writing(
             selector_pb2.GetPortfolioRequest(name="portfolios/built"), CONTEXT
         )
     assert facts.prepared
-    assert portfolio.state == selector_pb2.PORTFOLIO_STATE_BUILDING
+    assert portfolio.state == portfolios_pb2.PORTFOLIO_STATE_BUILDING
 
 
 async def test_operations_are_read_without_writing(

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import scorer_pb2, selector_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, scorer_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.builds import references
@@ -26,7 +26,7 @@ def find(
     weights: dict[str, float] | None = None,
 ) -> list[str]:
     """The message of the problem, by line; none without a problem."""
-    spec = selector_pb2.PortfolioSpec(
+    spec = portfolios_pb2.PortfolioSpec(
         traits=traits,
         training_prompt_set=f"promptSets/{prompt_sets.add(session, training, '').id}",
         evaluation_prompt_set=f"promptSets/{prompt_sets.add(session, evaluation, '').id}",

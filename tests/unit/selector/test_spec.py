@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from google.rpc import error_details_pb2
 
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, types_pb2
 from palmfolio_palm import grid_size
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.limits import SelectorLimits
@@ -17,8 +17,8 @@ LIMITS = SelectorLimits()
 SET = "promptSets/" + "0" * 32
 
 
-def make_spec(*weights: dict[str, float], **fields: Any) -> selector_pb2.PortfolioSpec:
-    spec = selector_pb2.PortfolioSpec(
+def make_spec(*weights: dict[str, float], **fields: Any) -> portfolios_pb2.PortfolioSpec:
+    spec = portfolios_pb2.PortfolioSpec(
         base_model="tiny",
         traits=["brevity", "warmth"],
         training_prompt_set=SET,
@@ -32,7 +32,7 @@ def make_spec(*weights: dict[str, float], **fields: Any) -> selector_pb2.Portfol
     return spec
 
 
-def violated(spec: selector_pb2.PortfolioSpec) -> set[str]:
+def violated(spec: portfolios_pb2.PortfolioSpec) -> set[str]:
     """The fields that a spec is refused for."""
     with pytest.raises(ServiceError) as error:
         canonical_spec(spec, LIMITS)
@@ -118,7 +118,7 @@ def test_the_strategy_is_adaptive_when_none_is_given() -> None:
     assert canonical_spec(spec, LIMITS) == canonical_spec(explicit, LIMITS)
 
 
-def make_grid(epsilon: float, delta: float, **fields: Any) -> selector_pb2.PortfolioSpec:
+def make_grid(epsilon: float, delta: float, **fields: Any) -> portfolios_pb2.PortfolioSpec:
     spec = make_spec(**fields)
     spec.strategy.grid.SetInParent()
     spec.epsilon, spec.delta = epsilon, delta
@@ -157,10 +157,10 @@ def test_settings_of_a_training_take_precedence_over_those_of_the_spec() -> None
 
 
 def test_every_kind_of_strategy_of_the_protocol_is_known() -> None:
-    kinds = selector_pb2.Strategy.DESCRIPTOR.oneofs_by_name["kind"].fields
+    kinds = portfolios_pb2.Strategy.DESCRIPTOR.oneofs_by_name["kind"].fields
     assert set(get_args(StrategyKind)) == {kind.name for kind in kinds}
 
 
 def test_a_spec_without_a_strategy_has_no_kind() -> None:
     with pytest.raises(ValueError, match="no strategy"):
-        strategy_kind(selector_pb2.PortfolioSpec())
+        strategy_kind(portfolios_pb2.PortfolioSpec())

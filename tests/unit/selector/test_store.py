@@ -12,7 +12,7 @@ from google.rpc import status_pb2
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
 from palmfolio_runtime.operations import Base as OperationsBase
@@ -288,13 +288,13 @@ async def test_a_response_with_a_nul_can_be_stored(database: Database) -> None:
     assert response == "a\N{REPLACEMENT CHARACTER}b"
 
 
-def a_spec() -> selector_pb2.PortfolioSpec:
-    return selector_pb2.PortfolioSpec(base_model="tiny", traits=["brevity", "warmth"])
+def a_spec() -> portfolios_pb2.PortfolioSpec:
+    return portfolios_pb2.PortfolioSpec(base_model="tiny", traits=["brevity", "warmth"])
 
 
-def wanted(*weights: float) -> list[selector_pb2.ExplicitTraining]:
+def wanted(*weights: float) -> list[portfolios_pb2.ExplicitTraining]:
     return [
-        selector_pb2.ExplicitTraining(weights=types_pb2.Weights(values={"brevity": weight}))
+        portfolios_pb2.ExplicitTraining(weights=types_pb2.Weights(values={"brevity": weight}))
         for weight in weights
     ]
 

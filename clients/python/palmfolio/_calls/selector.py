@@ -17,7 +17,7 @@ from palmfolio._calls.call import (
     unchanged,
 )
 from palmfolio._codec import decode, encode, encode_prompts
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import evaluations_pb2, portfolios_pb2, selector_pb2
 
 # The server stores each message of an import in one transaction.
 _ROWS_PER_MESSAGE = 1000
@@ -106,7 +106,7 @@ def _import_requests(
 ) -> Iterator[selector_pb2.ImportEvaluationsRequest]:
     size = 0
     for evaluation in evaluations:
-        row = selector_pb2.ImportedEvaluation()
+        row = evaluations_pb2.ImportedEvaluation()
         encode(evaluation, row)
         # A row may have only the id, which is how files and notebooks name policies.
         row.policy = resource("policies", row.policy)
@@ -164,7 +164,7 @@ def select_portfolio(
 
 
 def _encode_candidates(
-    candidates: str | types.StoredEvaluations, message: selector_pb2.CandidateSet
+    candidates: str | types.StoredEvaluations, message: evaluations_pb2.CandidateSet
 ) -> None:
     if isinstance(candidates, str):
         message.portfolio = resource("portfolios", candidates)
@@ -209,5 +209,5 @@ def _read_curve(message: Any) -> tuple[types.TradeoffPoint, ...]:
 
 
 BUILD: OperationKind[types.Portfolio, types.BuildEvent] = OperationKind(
-    "selector", reader(types.Portfolio), selector_pb2.Portfolio, watch_build
+    "selector", reader(types.Portfolio), portfolios_pb2.Portfolio, watch_build
 )

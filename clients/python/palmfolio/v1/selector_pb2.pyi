@@ -10,9 +10,9 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from google.rpc import status_pb2 as _status_pb2
+from palmfolio.v1 import evaluations_pb2 as _evaluations_pb2
+from palmfolio.v1 import portfolios_pb2 as _portfolios_pb2
 from palmfolio.v1 import prompts_pb2 as _prompts_pb2
-from palmfolio.v1 import trainer_pb2 as _trainer_pb2
 from palmfolio.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -24,74 +24,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-class _PortfolioState:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _PortfolioStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PortfolioState.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    PORTFOLIO_STATE_UNSPECIFIED: _PortfolioState.ValueType  # 0
-    """Never sent."""
-    PORTFOLIO_STATE_BUILDING: _PortfolioState.ValueType  # 1
-    """Is being built."""
-    PORTFOLIO_STATE_READY: _PortfolioState.ValueType  # 2
-    """Can route."""
-    PORTFOLIO_STATE_FAILED: _PortfolioState.ValueType  # 3
-    """The last build failed or was cancelled; `BuildPortfolio` resumes it."""
-
-class PortfolioState(_PortfolioState, metaclass=_PortfolioStateEnumTypeWrapper):
-    """The state of a portfolio."""
-
-PORTFOLIO_STATE_UNSPECIFIED: PortfolioState.ValueType  # 0
-"""Never sent."""
-PORTFOLIO_STATE_BUILDING: PortfolioState.ValueType  # 1
-"""Is being built."""
-PORTFOLIO_STATE_READY: PortfolioState.ValueType  # 2
-"""Can route."""
-PORTFOLIO_STATE_FAILED: PortfolioState.ValueType  # 3
-"""The last build failed or was cancelled; `BuildPortfolio` resumes it."""
-Global___PortfolioState: _TypeAlias = PortfolioState  # noqa: Y015
-
-class _BuildStage:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _BuildStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BuildStage.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    BUILD_STAGE_UNSPECIFIED: _BuildStage.ValueType  # 0
-    """Never sent."""
-    BUILD_STAGE_WAITING: _BuildStage.ValueType  # 1
-    """Waits for another service."""
-    BUILD_STAGE_TRAINING: _BuildStage.ValueType  # 2
-    """Trains a policy."""
-    BUILD_STAGE_SAMPLING: _BuildStage.ValueType  # 3
-    """Samples responses to the evaluation prompts."""
-    BUILD_STAGE_SCORING: _BuildStage.ValueType  # 4
-    """Scores responses."""
-    BUILD_STAGE_SELECTING: _BuildStage.ValueType  # 5
-    """Selects and certifies."""
-    BUILD_STAGE_DONE: _BuildStage.ValueType  # 6
-    """Ended: ready, failed or cancelled."""
-
-class BuildStage(_BuildStage, metaclass=_BuildStageEnumTypeWrapper):
-    """What a build does."""
-
-BUILD_STAGE_UNSPECIFIED: BuildStage.ValueType  # 0
-"""Never sent."""
-BUILD_STAGE_WAITING: BuildStage.ValueType  # 1
-"""Waits for another service."""
-BUILD_STAGE_TRAINING: BuildStage.ValueType  # 2
-"""Trains a policy."""
-BUILD_STAGE_SAMPLING: BuildStage.ValueType  # 3
-"""Samples responses to the evaluation prompts."""
-BUILD_STAGE_SCORING: BuildStage.ValueType  # 4
-"""Scores responses."""
-BUILD_STAGE_SELECTING: BuildStage.ValueType  # 5
-"""Selects and certifies."""
-BUILD_STAGE_DONE: BuildStage.ValueType  # 6
-"""Ended: ready, failed or cancelled."""
-Global___BuildStage: _TypeAlias = BuildStage  # noqa: Y015
 
 class _SelectionMethod:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -146,809 +78,6 @@ class CreatePromptSetRequest(_message.Message):
 Global___CreatePromptSetRequest: _TypeAlias = CreatePromptSetRequest  # noqa: Y015
 
 @_typing.final
-class Strategy(_message.Message):
-    """How the weights to train at are chosen."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    EXPLICIT_FIELD_NUMBER: _builtins.int
-    GRID_FIELD_NUMBER: _builtins.int
-    UNIFORM_FIELD_NUMBER: _builtins.int
-    ADAPTIVE_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def explicit(self) -> Global___ExplicitStrategy:
-        """These weights and no others."""
-
-    @_builtins.property
-    def grid(self) -> Global___GridStrategy:
-        """PALM's geometric grid for the spec's epsilon and delta."""
-
-    @_builtins.property
-    def uniform(self) -> Global___UniformStrategy:
-        """A uniform lattice over the simplex."""
-
-    @_builtins.property
-    def adaptive(self) -> Global___AdaptiveStrategy:
-        """One training after the other, each where most may be gained."""
-
-    def __init__(
-        self,
-        *,
-        explicit: Global___ExplicitStrategy | None = ...,
-        grid: Global___GridStrategy | None = ...,
-        uniform: Global___UniformStrategy | None = ...,
-        adaptive: Global___AdaptiveStrategy | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adaptive", b"adaptive", "explicit", b"explicit", "grid", b"grid", "kind", b"kind", "uniform", b"uniform"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adaptive", b"adaptive", "explicit", b"explicit", "grid", b"grid", "kind", b"kind", "uniform", b"uniform"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["explicit", "grid", "uniform", "adaptive"]  # noqa: Y015
-    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
-
-Global___Strategy: _TypeAlias = Strategy  # noqa: Y015
-
-@_typing.final
-class ExplicitStrategy(_message.Message):
-    """The weights to train at, as given. Refuted trainings are reported, not repeated."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    TRAININGS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def trainings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplicitTraining]:
-        """What to train, in order. Required; at least one."""
-
-    def __init__(
-        self,
-        *,
-        trainings: _abc.Iterable[Global___ExplicitTraining] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["trainings", b"trainings"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ExplicitStrategy: _TypeAlias = ExplicitStrategy  # noqa: Y015
-
-@_typing.final
-class ExplicitTraining(_message.Message):
-    """One training of an `ExplicitStrategy`."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    WEIGHTS_FIELD_NUMBER: _builtins.int
-    INITIAL_TRAINING_FIELD_NUMBER: _builtins.int
-    GRPO_FIELD_NUMBER: _builtins.int
-    initial_training: _builtins.int
-    """Start from the policy of an earlier entry of the list, given by its position counted from 1;
-    0 means from the base model. Must be less than this entry's own position.
-    """
-    @_builtins.property
-    def weights(self) -> _types_pb2.Weights:
-        """What to align to. Required."""
-
-    @_builtins.property
-    def grpo(self) -> _trainer_pb2.GrpoConfig:
-        """Overrides of the spec's training settings for this policy; unset fields do not override."""
-
-    def __init__(
-        self,
-        *,
-        weights: _types_pb2.Weights | None = ...,
-        initial_training: _builtins.int = ...,
-        grpo: _trainer_pb2.GrpoConfig | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["grpo", b"grpo", "weights", b"weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grpo", b"grpo", "initial_training", b"initial_training", "weights", b"weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ExplicitTraining: _TypeAlias = ExplicitTraining  # noqa: Y015
-
-@_typing.final
-class GridStrategy(_message.Message):
-    """Trains at every point of the thinned geometric grid. FAILED_PRECONDITION when the grid has more
-    than `max_trainings` points. Refuted trainings are repeated as with `AdaptiveStrategy`, as far as
-    `max_trainings` allows.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___GridStrategy: _TypeAlias = GridStrategy  # noqa: Y015
-
-@_typing.final
-class UniformStrategy(_message.Message):
-    """Trains at all weights z / resolution with whole z. FAILED_PRECONDITION when these are more than
-    `max_trainings`. Refuted trainings are repeated as with `AdaptiveStrategy`, as far as
-    `max_trainings` allows.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    RESOLUTION_FIELD_NUMBER: _builtins.int
-    resolution: _builtins.int
-    """Steps from 0 to 1 on each trait, 1 to 1,000; 0 means the fewest that guarantee the spec's delta
-    for policies that are optimal at their own weights (delta must be > 0 then).
-    """
-    def __init__(
-        self,
-        *,
-        resolution: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["resolution", b"resolution"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___UniformStrategy: _TypeAlias = UniformStrategy  # noqa: Y015
-
-@_typing.final
-class AdaptiveStrategy(_message.Message):
-    """Trains at the centroid and near each single trait first, then at the weights where the best
-    trainable policy may be furthest above what there is. Ends when all candidates together are
-    certified to meet the spec's epsilon and delta against everything trainable, when no further
-    training can lower that gap, or after `max_trainings`. A training that another policy refutes is
-    repeated once, started from that policy.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PARALLEL_FIELD_NUMBER: _builtins.int
-    parallel: _builtins.int
-    """Trainings to ask for at a time after the first ones, 1 to 64; 0 means 1. More finish sooner
-    where the trainer has several devices, and need more trainings in all.
-    """
-    def __init__(
-        self,
-        *,
-        parallel: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["parallel", b"parallel"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AdaptiveStrategy: _TypeAlias = AdaptiveStrategy  # noqa: Y015
-
-@_typing.final
-class PortfolioSpec(_message.Message):
-    """What determines a portfolio."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    BASE_MODEL_FIELD_NUMBER: _builtins.int
-    TRAITS_FIELD_NUMBER: _builtins.int
-    TRAINING_PROMPT_SET_FIELD_NUMBER: _builtins.int
-    EVALUATION_PROMPT_SET_FIELD_NUMBER: _builtins.int
-    STRATEGY_FIELD_NUMBER: _builtins.int
-    GRPO_FIELD_NUMBER: _builtins.int
-    SAMPLING_FIELD_NUMBER: _builtins.int
-    EPSILON_FIELD_NUMBER: _builtins.int
-    DELTA_FIELD_NUMBER: _builtins.int
-    MAX_SIZE_FIELD_NUMBER: _builtins.int
-    MAX_TRAININGS_FIELD_NUMBER: _builtins.int
-    SEED_FIELD_NUMBER: _builtins.int
-    ALPHA_FIELD_NUMBER: _builtins.int
-    base_model: _builtins.str
-    """A `BaseModel.name` of the trainer. Required."""
-    training_prompt_set: _builtins.str
-    """`promptSets/{id}` to train on. Required."""
-    evaluation_prompt_set: _builtins.str
-    """`promptSets/{id}` to evaluate on. Required."""
-    epsilon: _builtins.float
-    """Multiplicative gap that is allowed against all candidates, in [0, 1)."""
-    delta: _builtins.float
-    """Additive gap that is allowed against all candidates, in [0, 1]."""
-    max_size: _builtins.int
-    """Members at most; 0 means as many as needed. A size with epsilon = delta = 0 means no target: the
-    portfolio of that size with the smallest gap.
-    """
-    max_trainings: _builtins.int
-    """Trainings at most; 0 means the server's limit."""
-    seed: _builtins.int
-    """Seeds every training; >= 0."""
-    alpha: _builtins.float
-    """Assumed of every training: its policy reaches at least (1 - alpha) times the best trainable
-    value at its own weights. In [0, 1). `TrainableBound` holds under this assumption.
-    """
-    @_builtins.property
-    def traits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Trait names; 2 to 20. Required."""
-
-    @_builtins.property
-    def strategy(self) -> Global___Strategy:
-        """Which weights to train at; unset means adaptive."""
-
-    @_builtins.property
-    def grpo(self) -> _trainer_pb2.GrpoConfig:
-        """Settings of every training."""
-
-    @_builtins.property
-    def sampling(self) -> _trainer_pb2.SamplingConfig:
-        """How the responses that are evaluated are sampled."""
-
-    def __init__(
-        self,
-        *,
-        base_model: _builtins.str = ...,
-        traits: _abc.Iterable[_builtins.str] | None = ...,
-        training_prompt_set: _builtins.str = ...,
-        evaluation_prompt_set: _builtins.str = ...,
-        strategy: Global___Strategy | None = ...,
-        grpo: _trainer_pb2.GrpoConfig | None = ...,
-        sampling: _trainer_pb2.SamplingConfig | None = ...,
-        epsilon: _builtins.float = ...,
-        delta: _builtins.float = ...,
-        max_size: _builtins.int = ...,
-        max_trainings: _builtins.int = ...,
-        seed: _builtins.int = ...,
-        alpha: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["grpo", b"grpo", "sampling", b"sampling", "strategy", b"strategy"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "base_model", b"base_model", "delta", b"delta", "epsilon", b"epsilon", "evaluation_prompt_set", b"evaluation_prompt_set", "grpo", b"grpo", "max_size", b"max_size", "max_trainings", b"max_trainings", "sampling", b"sampling", "seed", b"seed", "strategy", b"strategy", "training_prompt_set", b"training_prompt_set", "traits", b"traits"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PortfolioSpec: _TypeAlias = PortfolioSpec  # noqa: Y015
-
-@_typing.final
-class Candidate(_message.Message):
-    """A policy with its measured value per trait."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class ValueEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.float
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.float = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    POLICY_FIELD_NUMBER: _builtins.int
-    WEIGHTS_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
-    ADAPTER_FIELD_NUMBER: _builtins.int
-    SELECTED_FIELD_NUMBER: _builtins.int
-    IS_BASE_MODEL_FIELD_NUMBER: _builtins.int
-    policy: _builtins.str
-    """`policies/{id}`."""
-    adapter: _builtins.str
-    """URI of the adapter; empty for a base model."""
-    selected: _builtins.bool
-    """True when it is a member of the portfolio."""
-    is_base_model: _builtins.bool
-    """True for an unchanged base model."""
-    @_builtins.property
-    def weights(self) -> _types_pb2.Weights:
-        """The weights it was trained at; unset for a base model."""
-
-    @_builtins.property
-    def value(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Mean normalised reward per trait over the evaluation prompts, in [0, 1]."""
-
-    def __init__(
-        self,
-        *,
-        policy: _builtins.str = ...,
-        weights: _types_pb2.Weights | None = ...,
-        value: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
-        adapter: _builtins.str = ...,
-        selected: _builtins.bool = ...,
-        is_base_model: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["weights", b"weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "is_base_model", b"is_base_model", "policy", b"policy", "selected", b"selected", "value", b"value", "weights", b"weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
-
-@_typing.final
-class Certificate(_message.Message):
-    """How far a portfolio is from the best candidate, exact over every user.
-    U(w) is the best candidate's weighted value for weights w, L(w) the best member's.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ADDITIVE_FIELD_NUMBER: _builtins.int
-    MULTIPLICATIVE_FIELD_NUMBER: _builtins.int
-    WORST_WEIGHTS_FIELD_NUMBER: _builtins.int
-    EPSILON_FIELD_NUMBER: _builtins.int
-    DELTA_FIELD_NUMBER: _builtins.int
-    GAP_FIELD_NUMBER: _builtins.int
-    GAP_WEIGHTS_FIELD_NUMBER: _builtins.int
-    CORNER_WEIGHTS_FIELD_NUMBER: _builtins.int
-    additive: _builtins.float
-    """max over w of (1 - epsilon) U(w) - L(w), at least 0, at the spec's epsilon."""
-    multiplicative: _builtins.float
-    """max over w of 1 - (L(w) + delta) / U(w), at least 0, at the spec's delta. NaN where that has no
-    meaning, because no candidate gives anything to some w.
-    """
-    epsilon: _builtins.float
-    """The epsilon that `additive` is for."""
-    delta: _builtins.float
-    """The delta that `multiplicative` is for."""
-    gap: _builtins.float
-    """max over w of U(w) - L(w): the additive gap at epsilon 0."""
-    corner_weights: _builtins.int
-    """The weights that the certificate was computed at; the gap of every user is at most the gap of
-    one of these.
-    """
-    @_builtins.property
-    def worst_weights(self) -> _types_pb2.Weights:
-        """The user who is served worst, in the sense of `additive`."""
-
-    @_builtins.property
-    def gap_weights(self) -> _types_pb2.Weights:
-        """The user who is served worst, in the sense of `gap`."""
-
-    def __init__(
-        self,
-        *,
-        additive: _builtins.float = ...,
-        multiplicative: _builtins.float = ...,
-        worst_weights: _types_pb2.Weights | None = ...,
-        epsilon: _builtins.float = ...,
-        delta: _builtins.float = ...,
-        gap: _builtins.float = ...,
-        gap_weights: _types_pb2.Weights | None = ...,
-        corner_weights: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gap_weights", b"gap_weights", "worst_weights", b"worst_weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additive", b"additive", "corner_weights", b"corner_weights", "delta", b"delta", "epsilon", b"epsilon", "gap", b"gap", "gap_weights", b"gap_weights", "multiplicative", b"multiplicative", "worst_weights", b"worst_weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
-
-@_typing.final
-class Baselines(_message.Message):
-    """What the portfolio is compared with: additive gaps at epsilon 0 over the same candidates."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    BASE_MODEL_FIELD_NUMBER: _builtins.int
-    BEST_SINGLE_POLICY_FIELD_NUMBER: _builtins.int
-    BEST_SINGLE_POLICY_NAME_FIELD_NUMBER: _builtins.int
-    base_model: _builtins.float
-    """Everyone gets the base model. NaN when the base model is not a candidate."""
-    best_single_policy: _builtins.float
-    """Everyone gets the one policy that minimises the gap."""
-    best_single_policy_name: _builtins.str
-    """`policies/{id}` of that policy."""
-    def __init__(
-        self,
-        *,
-        base_model: _builtins.float = ...,
-        best_single_policy: _builtins.float = ...,
-        best_single_policy_name: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_model", b"base_model", "best_single_policy", b"best_single_policy", "best_single_policy_name", b"best_single_policy_name"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Baselines: _TypeAlias = Baselines  # noqa: Y015
-
-@_typing.final
-class SampleAnswer(_message.Message):
-    """One response of a policy to an evaluation prompt, with its rewards."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class RewardsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.float
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.float = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    POLICY_FIELD_NUMBER: _builtins.int
-    PROMPT_FIELD_NUMBER: _builtins.int
-    RESPONSE_FIELD_NUMBER: _builtins.int
-    REWARDS_FIELD_NUMBER: _builtins.int
-    policy: _builtins.str
-    """`policies/{id}`."""
-    response: _builtins.str
-    """The response."""
-    @_builtins.property
-    def prompt(self) -> _prompts_pb2.Prompt:
-        """The prompt."""
-
-    @_builtins.property
-    def rewards(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Normalised reward per trait."""
-
-    def __init__(
-        self,
-        *,
-        policy: _builtins.str = ...,
-        prompt: _prompts_pb2.Prompt | None = ...,
-        response: _builtins.str = ...,
-        rewards: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "prompt", b"prompt", "response", b"response", "rewards", b"rewards"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SampleAnswer: _TypeAlias = SampleAnswer  # noqa: Y015
-
-@_typing.final
-class Portfolio(_message.Message):
-    """A small set of policies in which every user finds a near-optimal one."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class TraitVersionsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    NAME_FIELD_NUMBER: _builtins.int
-    SPEC_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    CANDIDATES_FIELD_NUMBER: _builtins.int
-    CERTIFICATE_FIELD_NUMBER: _builtins.int
-    BASELINES_FIELD_NUMBER: _builtins.int
-    SAMPLE_ANSWERS_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
-    OPERATION_FIELD_NUMBER: _builtins.int
-    FAILED_TRAININGS_FIELD_NUMBER: _builtins.int
-    TRAIT_VERSIONS_FIELD_NUMBER: _builtins.int
-    OPTIMALITY_FIELD_NUMBER: _builtins.int
-    TRAINABLE_FIELD_NUMBER: _builtins.int
-    CONFIDENCE_FIELD_NUMBER: _builtins.int
-    SOURCE_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    """`portfolios/{id}`."""
-    state: Global___PortfolioState.ValueType
-    """See `PortfolioState`."""
-    operation: _builtins.str
-    """`operations/{id}` of the last build."""
-    source: _builtins.str
-    """The `ImportEvaluationsRequest.source` of the evaluations; empty when builds made them."""
-    @_builtins.property
-    def spec(self) -> Global___PortfolioSpec:
-        """What was asked for."""
-
-    @_builtins.property
-    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
-        """Every policy that was measured (the first 5,000), members first; empty until ready."""
-
-    @_builtins.property
-    def certificate(self) -> Global___Certificate:
-        """Over `candidates`."""
-
-    @_builtins.property
-    def baselines(self) -> Global___Baselines:
-        """Over `candidates`."""
-
-    @_builtins.property
-    def sample_answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SampleAnswer]:
-        """A few evaluated responses of each member, to the same prompts."""
-
-    @_builtins.property
-    def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was first asked for."""
-
-    @_builtins.property
-    def error(self) -> _status_pb2.Status:
-        """Why the last build failed; unset otherwise."""
-
-    @_builtins.property
-    def failed_trainings(self) -> _containers.RepeatedCompositeFieldContainer[Global___FailedTraining]:
-        """Trainings that failed: the build went on without them."""
-
-    @_builtins.property
-    def trait_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Versions of the traits that the values are for."""
-
-    @_builtins.property
-    def optimality(self) -> Global___Optimality:
-        """How good the portfolio is among all portfolios of these candidates."""
-
-    @_builtins.property
-    def trainable(self) -> Global___TrainableBound:
-        """How far the portfolio is from everything that could be trained. Unset without trainings, and
-        where one has a KL penalty: what it reached then bounds nothing.
-        """
-
-    @_builtins.property
-    def confidence(self) -> Global___ConfidenceBound:
-        """How far the portfolio may be from the best candidate, given that prompts are finitely many.
-        Unset when there are too few prompts or too many candidates for it.
-        """
-
-    def __init__(
-        self,
-        *,
-        name: _builtins.str = ...,
-        spec: Global___PortfolioSpec | None = ...,
-        state: Global___PortfolioState.ValueType = ...,
-        candidates: _abc.Iterable[Global___Candidate] | None = ...,
-        certificate: Global___Certificate | None = ...,
-        baselines: Global___Baselines | None = ...,
-        sample_answers: _abc.Iterable[Global___SampleAnswer] | None = ...,
-        create_time: _timestamp_pb2.Timestamp | None = ...,
-        error: _status_pb2.Status | None = ...,
-        operation: _builtins.str = ...,
-        failed_trainings: _abc.Iterable[Global___FailedTraining] | None = ...,
-        trait_versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        optimality: Global___Optimality | None = ...,
-        trainable: Global___TrainableBound | None = ...,
-        confidence: Global___ConfidenceBound | None = ...,
-        source: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "optimality", b"optimality", "spec", b"spec", "trainable", b"trainable"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "candidates", b"candidates", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "failed_trainings", b"failed_trainings", "name", b"name", "operation", b"operation", "optimality", b"optimality", "sample_answers", b"sample_answers", "source", b"source", "spec", b"spec", "state", b"state", "trainable", b"trainable", "trait_versions", b"trait_versions"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Portfolio: _TypeAlias = Portfolio  # noqa: Y015
-
-@_typing.final
-class Optimality(_message.Message):
-    """How good a portfolio is among all portfolios of the same candidates."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SIZE_LOWER_BOUND_FIELD_NUMBER: _builtins.int
-    GAP_LOWER_BOUND_FIELD_NUMBER: _builtins.int
-    OPTIMAL_FIELD_NUMBER: _builtins.int
-    size_lower_bound: _builtins.int
-    """No portfolio with fewer members meets the target. 0 when there is no target."""
-    gap_lower_bound: _builtins.float
-    """No portfolio with as many members has a smaller gap than this. 0 when that was not asked for."""
-    optimal: _builtins.bool
-    """True when the portfolio is proven to be best: smallest for its target, or of the smallest gap
-    for its size.
-    """
-    def __init__(
-        self,
-        *,
-        size_lower_bound: _builtins.int = ...,
-        gap_lower_bound: _builtins.float = ...,
-        optimal: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap_lower_bound", b"gap_lower_bound", "optimal", b"optimal", "size_lower_bound", b"size_lower_bound"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Optimality: _TypeAlias = Optimality  # noqa: Y015
-
-@_typing.final
-class TrainableBound(_message.Message):
-    """How far a portfolio is from everything that could be trained: the best value that any policy
-    could have, given that every training reached (1 - alpha) times the best at its own weights.
-    Values are taken as measured.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    GAP_FIELD_NUMBER: _builtins.int
-    WORST_WEIGHTS_FIELD_NUMBER: _builtins.int
-    ALPHA_FIELD_NUMBER: _builtins.int
-    TRAININGS_FIELD_NUMBER: _builtins.int
-    TARGET_MET_FIELD_NUMBER: _builtins.int
-    REFUTATIONS_FIELD_NUMBER: _builtins.int
-    CANDIDATES_GAP_FIELD_NUMBER: _builtins.int
-    gap: _builtins.float
-    """max over w of (1 - epsilon) B(w) - L(w), at least 0, where B(w) is the most that any policy
-    could give w and epsilon is the spec's.
-    """
-    alpha: _builtins.float
-    """The assumption: the spec's alpha."""
-    trainings: _builtins.int
-    """Trainings that the bound rests on."""
-    target_met: _builtins.bool
-    """Whether `gap` meets the spec's delta."""
-    candidates_gap: _builtins.float
-    """As `gap`, for all candidates together: what `adaptive` stops at."""
-    @_builtins.property
-    def worst_weights(self) -> _types_pb2.Weights:
-        """The user for whom it is reached."""
-
-    @_builtins.property
-    def refutations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refutation]:
-        """Trainings for which another policy shows that the assumption does not hold. An empty list does
-        not prove that it holds.
-        """
-
-    def __init__(
-        self,
-        *,
-        gap: _builtins.float = ...,
-        worst_weights: _types_pb2.Weights | None = ...,
-        alpha: _builtins.float = ...,
-        trainings: _builtins.int = ...,
-        target_met: _builtins.bool = ...,
-        refutations: _abc.Iterable[Global___Refutation] | None = ...,
-        candidates_gap: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["worst_weights", b"worst_weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "candidates_gap", b"candidates_gap", "gap", b"gap", "refutations", b"refutations", "target_met", b"target_met", "trainings", b"trainings", "worst_weights", b"worst_weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___TrainableBound: _TypeAlias = TrainableBound  # noqa: Y015
-
-@_typing.final
-class Refutation(_message.Message):
-    """A training that another policy outdid at the training's own weights."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    POLICY_FIELD_NUMBER: _builtins.int
-    BETTER_POLICY_FIELD_NUMBER: _builtins.int
-    WEIGHTS_FIELD_NUMBER: _builtins.int
-    SHORTFALL_FIELD_NUMBER: _builtins.int
-    policy: _builtins.str
-    """`policies/{id}` of the training."""
-    better_policy: _builtins.str
-    """`policies/{id}` of the policy that is better at these weights."""
-    shortfall: _builtins.float
-    """At least this share of the best was missed: 1 - w.v / w.v_better."""
-    @_builtins.property
-    def weights(self) -> _types_pb2.Weights:
-        """The weights."""
-
-    def __init__(
-        self,
-        *,
-        policy: _builtins.str = ...,
-        better_policy: _builtins.str = ...,
-        weights: _types_pb2.Weights | None = ...,
-        shortfall: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["weights", b"weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["better_policy", b"better_policy", "policy", b"policy", "shortfall", b"shortfall", "weights", b"weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Refutation: _TypeAlias = Refutation  # noqa: Y015
-
-@_typing.final
-class ConfidenceBound(_message.Message):
-    """An upper bound on the true gap against all candidates, for means over finitely many prompts."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LEVEL_FIELD_NUMBER: _builtins.int
-    GAP_FIELD_NUMBER: _builtins.int
-    WORST_WEIGHTS_FIELD_NUMBER: _builtins.int
-    METHOD_FIELD_NUMBER: _builtins.int
-    PROMPTS_FIELD_NUMBER: _builtins.int
-    level: _builtins.float
-    """The probability that the bound holds, over the draw of the prompts, for example 0.95."""
-    gap: _builtins.float
-    """Upper bound on the additive gap (epsilon 0)."""
-    method: _builtins.str
-    """How it was computed: `max_t` (bootstrap over prompts, simultaneous over pairs of policies), or
-    `hoeffding` (loose) where prompts are too few for that.
-    """
-    prompts: _builtins.int
-    """The prompts it rests on."""
-    @_builtins.property
-    def worst_weights(self) -> _types_pb2.Weights:
-        """The user who is served worst according to the means."""
-
-    def __init__(
-        self,
-        *,
-        level: _builtins.float = ...,
-        gap: _builtins.float = ...,
-        worst_weights: _types_pb2.Weights | None = ...,
-        method: _builtins.str = ...,
-        prompts: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["worst_weights", b"worst_weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap", b"gap", "level", b"level", "method", b"method", "prompts", b"prompts", "worst_weights", b"worst_weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ConfidenceBound: _TypeAlias = ConfidenceBound  # noqa: Y015
-
-@_typing.final
-class FailedTraining(_message.Message):
-    """A training that failed while the build went on."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    WEIGHTS_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def weights(self) -> _types_pb2.Weights:
-        """The weights that have no policy of their own."""
-
-    @_builtins.property
-    def error(self) -> _status_pb2.Status:
-        """Why."""
-
-    def __init__(
-        self,
-        *,
-        weights: _types_pb2.Weights | None = ...,
-        error: _status_pb2.Status | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "weights", b"weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "weights", b"weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___FailedTraining: _TypeAlias = FailedTraining  # noqa: Y015
-
-@_typing.final
 class BuildPortfolioRequest(_message.Message):
     """The request of `BuildPortfolio`."""
 
@@ -962,7 +91,7 @@ class BuildPortfolioRequest(_message.Message):
     portfolio_id: _builtins.str
     """The id, as in `portfolios/{id}`: 1 to 63 of a-z, 0-9 and `-`, starting with a letter. Required."""
     @_builtins.property
-    def spec(self) -> Global___PortfolioSpec:
+    def spec(self) -> _portfolios_pb2.PortfolioSpec:
         """What to build. Required."""
 
     def __init__(
@@ -970,7 +99,7 @@ class BuildPortfolioRequest(_message.Message):
         *,
         request_id: _builtins.str = ...,
         portfolio_id: _builtins.str = ...,
-        spec: Global___PortfolioSpec | None = ...,
+        spec: _portfolios_pb2.PortfolioSpec | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -992,7 +121,7 @@ class BuildPortfolioMetadata(_message.Message):
     portfolio: _builtins.str
     """`portfolios/{id}` that is being built."""
     @_builtins.property
-    def last_event(self) -> Global___BuildEvent:
+    def last_event(self) -> _portfolios_pb2.BuildEvent:
         """The last thing that happened."""
 
     @_builtins.property
@@ -1003,7 +132,7 @@ class BuildPortfolioMetadata(_message.Message):
         self,
         *,
         portfolio: _builtins.str = ...,
-        last_event: Global___BuildEvent | None = ...,
+        last_event: _portfolios_pb2.BuildEvent | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "last_event", b"last_event"]  # noqa: Y015
@@ -1039,88 +168,6 @@ class WatchBuildRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchBuildRequest: _TypeAlias = WatchBuildRequest  # noqa: Y015
-
-@_typing.final
-class BuildEvent(_message.Message):
-    """Something that happened in a build."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class RewardMeansEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.float
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.float = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    NUMBER_FIELD_NUMBER: _builtins.int
-    TIME_FIELD_NUMBER: _builtins.int
-    STAGE_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    POLICY_FIELD_NUMBER: _builtins.int
-    DONE_FIELD_NUMBER: _builtins.int
-    TOTAL_FIELD_NUMBER: _builtins.int
-    CANDIDATES_DONE_FIELD_NUMBER: _builtins.int
-    CANDIDATES_TOTAL_FIELD_NUMBER: _builtins.int
-    REWARD_MEANS_FIELD_NUMBER: _builtins.int
-    number: _builtins.int
-    """1, 2, 3 … within the operation."""
-    stage: Global___BuildStage.ValueType
-    """What the build was doing."""
-    message: _builtins.str
-    """For people."""
-    policy: _builtins.str
-    """`policies/{id}` this is about; empty when about none."""
-    done: _builtins.int
-    """Work done in this stage for that policy (steps or samples)."""
-    total: _builtins.int
-    """Work in all in this stage for that policy; 0 when unknown."""
-    candidates_done: _builtins.int
-    """Policies that are trained and evaluated."""
-    candidates_total: _builtins.int
-    """Policies that the build wants trained and evaluated."""
-    @_builtins.property
-    def time(self) -> _timestamp_pb2.Timestamp:
-        """When."""
-
-    @_builtins.property
-    def reward_means(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Mean normalised reward per trait of the last training step; only while training."""
-
-    def __init__(
-        self,
-        *,
-        number: _builtins.int = ...,
-        time: _timestamp_pb2.Timestamp | None = ...,
-        stage: Global___BuildStage.ValueType = ...,
-        message: _builtins.str = ...,
-        policy: _builtins.str = ...,
-        done: _builtins.int = ...,
-        total: _builtins.int = ...,
-        candidates_done: _builtins.int = ...,
-        candidates_total: _builtins.int = ...,
-        reward_means: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates_done", b"candidates_done", "candidates_total", b"candidates_total", "done", b"done", "message", b"message", "number", b"number", "policy", b"policy", "reward_means", b"reward_means", "stage", b"stage", "time", b"time", "total", b"total"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___BuildEvent: _TypeAlias = BuildEvent  # noqa: Y015
 
 @_typing.final
 class GetPortfolioRequest(_message.Message):
@@ -1181,13 +228,13 @@ class ListPortfoliosResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
-    def portfolios(self) -> _containers.RepeatedCompositeFieldContainer[Global___Portfolio]:
+    def portfolios(self) -> _containers.RepeatedCompositeFieldContainer[_portfolios_pb2.Portfolio]:
         """One page; `sample_answers` are left out."""
 
     def __init__(
         self,
         *,
-        portfolios: _abc.Iterable[Global___Portfolio] | None = ...,
+        portfolios: _abc.Iterable[_portfolios_pb2.Portfolio] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -1378,7 +425,7 @@ class ImportEvaluationsRequest(_message.Message):
         """Versions of the traits; those left out are `imported`."""
 
     @_builtins.property
-    def evaluations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedEvaluation]:
+    def evaluations(self) -> _containers.RepeatedCompositeFieldContainer[_evaluations_pb2.ImportedEvaluation]:
         """The rows."""
 
     def __init__(
@@ -1387,7 +434,7 @@ class ImportEvaluationsRequest(_message.Message):
         source: _builtins.str = ...,
         traits: _abc.Iterable[_builtins.str] | None = ...,
         trait_versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        evaluations: _abc.Iterable[Global___ImportedEvaluation] | None = ...,
+        evaluations: _abc.Iterable[_evaluations_pb2.ImportedEvaluation] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1396,44 +443,6 @@ class ImportEvaluationsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportEvaluationsRequest: _TypeAlias = ImportEvaluationsRequest  # noqa: Y015
-
-@_typing.final
-class ImportedEvaluation(_message.Message):
-    """The rewards of one response."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    POLICY_FIELD_NUMBER: _builtins.int
-    PROMPT_FIELD_NUMBER: _builtins.int
-    SAMPLE_FIELD_NUMBER: _builtins.int
-    REWARDS_FIELD_NUMBER: _builtins.int
-    policy: _builtins.str
-    """`policies/{id}`. Required."""
-    sample: _builtins.int
-    """Tells apart several responses to a prompt, 0 to 1,023."""
-    @_builtins.property
-    def prompt(self) -> _prompts_pb2.Prompt:
-        """What was answered; unset in the single row of a policy of which only the means are known."""
-
-    @_builtins.property
-    def rewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One normalised reward in [0, 1] per trait, in the order of `traits`. Required."""
-
-    def __init__(
-        self,
-        *,
-        policy: _builtins.str = ...,
-        prompt: _prompts_pb2.Prompt | None = ...,
-        sample: _builtins.int = ...,
-        rewards: _abc.Iterable[_builtins.float] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy", "prompt", b"prompt", "rewards", b"rewards", "sample", b"sample"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ImportedEvaluation: _TypeAlias = ImportedEvaluation  # noqa: Y015
 
 @_typing.final
 class ImportEvaluationsResponse(_message.Message):
@@ -1508,72 +517,6 @@ class ListEvaluationsRequest(_message.Message):
 Global___ListEvaluationsRequest: _TypeAlias = ListEvaluationsRequest  # noqa: Y015
 
 @_typing.final
-class Evaluation(_message.Message):
-    """The reward of one response on one trait."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    POLICY_FIELD_NUMBER: _builtins.int
-    PROMPT_FIELD_NUMBER: _builtins.int
-    SAMPLE_FIELD_NUMBER: _builtins.int
-    TRAIT_FIELD_NUMBER: _builtins.int
-    TRAIT_VERSION_FIELD_NUMBER: _builtins.int
-    RAW_FIELD_NUMBER: _builtins.int
-    NORMALISED_FIELD_NUMBER: _builtins.int
-    FAILURE_FIELD_NUMBER: _builtins.int
-    SOURCE_FIELD_NUMBER: _builtins.int
-    SAMPLING_FIELD_NUMBER: _builtins.int
-    RESPONSE_FIELD_NUMBER: _builtins.int
-    policy: _builtins.str
-    """`policies/{id}`."""
-    sample: _builtins.int
-    """Which of the responses to the prompt, from 0."""
-    trait: _builtins.str
-    """The trait."""
-    trait_version: _builtins.str
-    """The trait's version."""
-    raw: _builtins.float
-    """The reward as the trait computed it; NaN where the trait failed."""
-    normalised: _builtins.float
-    """In [0, 1]; NaN where the trait failed."""
-    failure: _builtins.str
-    """Why the trait failed; empty otherwise."""
-    source: _builtins.str
-    """The source it was imported from; empty when a build made it."""
-    response: _builtins.str
-    """The response; empty for an imported one."""
-    @_builtins.property
-    def prompt(self) -> _prompts_pb2.Prompt:
-        """The prompt."""
-
-    @_builtins.property
-    def sampling(self) -> _trainer_pb2.SamplingConfig:
-        """How the response was sampled; unset for an imported one. `samples_per_prompt` is left out."""
-
-    def __init__(
-        self,
-        *,
-        policy: _builtins.str = ...,
-        prompt: _prompts_pb2.Prompt | None = ...,
-        sample: _builtins.int = ...,
-        trait: _builtins.str = ...,
-        trait_version: _builtins.str = ...,
-        raw: _builtins.float = ...,
-        normalised: _builtins.float = ...,
-        failure: _builtins.str = ...,
-        source: _builtins.str = ...,
-        sampling: _trainer_pb2.SamplingConfig | None = ...,
-        response: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt", "sampling", b"sampling"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "normalised", b"normalised", "policy", b"policy", "prompt", b"prompt", "raw", b"raw", "response", b"response", "sample", b"sample", "sampling", b"sampling", "source", b"source", "trait", b"trait", "trait_version", b"trait_version"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
-
-@_typing.final
 class ListEvaluationsResponse(_message.Message):
     """The answer of `ListEvaluations`."""
 
@@ -1584,13 +527,13 @@ class ListEvaluationsResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
-    def evaluations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Evaluation]:
+    def evaluations(self) -> _containers.RepeatedCompositeFieldContainer[_evaluations_pb2.Evaluation]:
         """One page."""
 
     def __init__(
         self,
         *,
-        evaluations: _abc.Iterable[Global___Evaluation] | None = ...,
+        evaluations: _abc.Iterable[_evaluations_pb2.Evaluation] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -1600,108 +543,6 @@ class ListEvaluationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEvaluationsResponse: _TypeAlias = ListEvaluationsResponse  # noqa: Y015
-
-@_typing.final
-class CandidateSet(_message.Message):
-    """What is chosen from."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PORTFOLIO_FIELD_NUMBER: _builtins.int
-    EVALUATIONS_FIELD_NUMBER: _builtins.int
-    portfolio: _builtins.str
-    """`portfolios/{id}`, ready: its candidates with the values that it was chosen by."""
-    @_builtins.property
-    def evaluations(self) -> Global___StoredEvaluations:
-        """Policies by their stored evaluations."""
-
-    def __init__(
-        self,
-        *,
-        portfolio: _builtins.str = ...,
-        evaluations: Global___StoredEvaluations | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluations", b"evaluations", "kind", b"kind", "portfolio", b"portfolio"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluations", b"evaluations", "kind", b"kind", "portfolio", b"portfolio"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["portfolio", "evaluations"]  # noqa: Y015
-    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
-
-Global___CandidateSet: _TypeAlias = CandidateSet  # noqa: Y015
-
-@_typing.final
-class StoredEvaluations(_message.Message):
-    """Policies by their stored evaluations: means over a prompt set and all samples."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class TraitVersionsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    PROMPT_SET_FIELD_NUMBER: _builtins.int
-    TRAITS_FIELD_NUMBER: _builtins.int
-    TRAIT_VERSIONS_FIELD_NUMBER: _builtins.int
-    SOURCE_FIELD_NUMBER: _builtins.int
-    SAMPLING_FIELD_NUMBER: _builtins.int
-    POLICIES_FIELD_NUMBER: _builtins.int
-    prompt_set: _builtins.str
-    """`promptSets/{id}`: the prompts that count. Required."""
-    source: _builtins.str
-    """The source of imported evaluations; empty means those that builds made."""
-    @_builtins.property
-    def traits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The traits; 1 to 20. Required."""
-
-    @_builtins.property
-    def trait_versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Versions of the traits. A trait left out must have one stored version only."""
-
-    @_builtins.property
-    def sampling(self) -> _trainer_pb2.SamplingConfig:
-        """How the responses were sampled, when `source` is empty."""
-
-    @_builtins.property
-    def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """`policies/{id}` to choose from, each with a reward for every prompt, sample and trait; empty
-        means every policy that has them.
-        """
-
-    def __init__(
-        self,
-        *,
-        prompt_set: _builtins.str = ...,
-        traits: _abc.Iterable[_builtins.str] | None = ...,
-        trait_versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        source: _builtins.str = ...,
-        sampling: _trainer_pb2.SamplingConfig | None = ...,
-        policies: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sampling", b"sampling"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies", "prompt_set", b"prompt_set", "sampling", b"sampling", "source", b"source", "trait_versions", b"trait_versions", "traits", b"traits"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___StoredEvaluations: _TypeAlias = StoredEvaluations  # noqa: Y015
 
 @_typing.final
 class SelectPortfolioRequest(_message.Message):
@@ -1735,7 +576,7 @@ class SelectPortfolioRequest(_message.Message):
     confidence_level: _builtins.float
     """The level of the confidence bound, in (0.5, 1); 0 means 0.95."""
     @_builtins.property
-    def candidates(self) -> Global___CandidateSet:
+    def candidates(self) -> _evaluations_pb2.CandidateSet:
         """What is chosen from. Required."""
 
     @_builtins.property
@@ -1747,7 +588,7 @@ class SelectPortfolioRequest(_message.Message):
     def __init__(
         self,
         *,
-        candidates: Global___CandidateSet | None = ...,
+        candidates: _evaluations_pb2.CandidateSet | None = ...,
         epsilon: _builtins.float = ...,
         delta: _builtins.float = ...,
         max_size: _builtins.int = ...,
@@ -1774,7 +615,7 @@ class SelectPortfolioResponse(_message.Message):
     PORTFOLIO_FIELD_NUMBER: _builtins.int
     INCOMPLETE_POLICIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def portfolio(self) -> Global___Portfolio:
+    def portfolio(self) -> _portfolios_pb2.Portfolio:
         """Ready. `name` is empty when it was not stored; its spec holds what a selection knows."""
 
     @_builtins.property
@@ -1784,7 +625,7 @@ class SelectPortfolioResponse(_message.Message):
     def __init__(
         self,
         *,
-        portfolio: Global___Portfolio | None = ...,
+        portfolio: _portfolios_pb2.Portfolio | None = ...,
         incomplete_policies: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["portfolio", b"portfolio"]  # noqa: Y015
@@ -1813,7 +654,7 @@ class CertifyPortfolioRequest(_message.Message):
     confidence_level: _builtins.float
     """The level of the confidence bound, in (0.5, 1); 0 means 0.95."""
     @_builtins.property
-    def candidates(self) -> Global___CandidateSet:
+    def candidates(self) -> _evaluations_pb2.CandidateSet:
         """What the members are compared with. Required."""
 
     @_builtins.property
@@ -1823,7 +664,7 @@ class CertifyPortfolioRequest(_message.Message):
     def __init__(
         self,
         *,
-        candidates: Global___CandidateSet | None = ...,
+        candidates: _evaluations_pb2.CandidateSet | None = ...,
         policies: _abc.Iterable[_builtins.str] | None = ...,
         epsilon: _builtins.float = ...,
         delta: _builtins.float = ...,
@@ -1847,23 +688,23 @@ class CertifyPortfolioResponse(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     BASELINES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def certificate(self) -> Global___Certificate:
+    def certificate(self) -> _portfolios_pb2.Certificate:
         """Against the candidates."""
 
     @_builtins.property
-    def confidence(self) -> Global___ConfidenceBound:
+    def confidence(self) -> _portfolios_pb2.ConfidenceBound:
         """See `Portfolio.confidence`."""
 
     @_builtins.property
-    def baselines(self) -> Global___Baselines:
+    def baselines(self) -> _portfolios_pb2.Baselines:
         """Over the same candidates."""
 
     def __init__(
         self,
         *,
-        certificate: Global___Certificate | None = ...,
-        confidence: Global___ConfidenceBound | None = ...,
-        baselines: Global___Baselines | None = ...,
+        certificate: _portfolios_pb2.Certificate | None = ...,
+        confidence: _portfolios_pb2.ConfidenceBound | None = ...,
+        baselines: _portfolios_pb2.Baselines | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -1885,7 +726,7 @@ class TradeoffCurveRequest(_message.Message):
     max_size: _builtins.int
     """The largest size, up to 64; 0 means 8. Sizes end where the gap is 0."""
     @_builtins.property
-    def candidates(self) -> Global___CandidateSet:
+    def candidates(self) -> _evaluations_pb2.CandidateSet:
         """What is chosen from. Required."""
 
     @_builtins.property
@@ -1895,7 +736,7 @@ class TradeoffCurveRequest(_message.Message):
     def __init__(
         self,
         *,
-        candidates: Global___CandidateSet | None = ...,
+        candidates: _evaluations_pb2.CandidateSet | None = ...,
         max_size: _builtins.int = ...,
         time_limit: _duration_pb2.Duration | None = ...,
     ) -> None: ...
@@ -1908,52 +749,6 @@ class TradeoffCurveRequest(_message.Message):
 Global___TradeoffCurveRequest: _TypeAlias = TradeoffCurveRequest  # noqa: Y015
 
 @_typing.final
-class TradeoffPoint(_message.Message):
-    """The best portfolio of one size."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SIZE_FIELD_NUMBER: _builtins.int
-    GAP_FIELD_NUMBER: _builtins.int
-    GAP_LOWER_BOUND_FIELD_NUMBER: _builtins.int
-    OPTIMAL_FIELD_NUMBER: _builtins.int
-    POLICIES_FIELD_NUMBER: _builtins.int
-    WORST_WEIGHTS_FIELD_NUMBER: _builtins.int
-    size: _builtins.int
-    """Members at most."""
-    gap: _builtins.float
-    """max over w of U(w) - L(w): the additive gap at epsilon 0, exact for `policies`."""
-    gap_lower_bound: _builtins.float
-    """No portfolio of this size has a smaller gap."""
-    optimal: _builtins.bool
-    """True when `gap` is proven to be the smallest."""
-    @_builtins.property
-    def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """`policies/{id}` of the members."""
-
-    @_builtins.property
-    def worst_weights(self) -> _types_pb2.Weights:
-        """The user who is served worst."""
-
-    def __init__(
-        self,
-        *,
-        size: _builtins.int = ...,
-        gap: _builtins.float = ...,
-        gap_lower_bound: _builtins.float = ...,
-        optimal: _builtins.bool = ...,
-        policies: _abc.Iterable[_builtins.str] | None = ...,
-        worst_weights: _types_pb2.Weights | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["worst_weights", b"worst_weights"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap", b"gap", "gap_lower_bound", b"gap_lower_bound", "optimal", b"optimal", "policies", b"policies", "size", b"size", "worst_weights", b"worst_weights"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___TradeoffPoint: _TypeAlias = TradeoffPoint  # noqa: Y015
-
-@_typing.final
 class TradeoffCurveResponse(_message.Message):
     """The answer of `TradeoffCurve`."""
 
@@ -1962,7 +757,7 @@ class TradeoffCurveResponse(_message.Message):
     POINTS_FIELD_NUMBER: _builtins.int
     INCOMPLETE_POLICIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___TradeoffPoint]:
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[_portfolios_pb2.TradeoffPoint]:
         """By size, from 1."""
 
     @_builtins.property
@@ -1972,7 +767,7 @@ class TradeoffCurveResponse(_message.Message):
     def __init__(
         self,
         *,
-        points: _abc.Iterable[Global___TradeoffPoint] | None = ...,
+        points: _abc.Iterable[_portfolios_pb2.TradeoffPoint] | None = ...,
         incomplete_policies: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -1991,13 +786,13 @@ class PlanPortfolioRequest(_message.Message):
 
     SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def spec(self) -> Global___PortfolioSpec:
+    def spec(self) -> _portfolios_pb2.PortfolioSpec:
         """What would be built. Required."""
 
     def __init__(
         self,
         *,
-        spec: Global___PortfolioSpec | None = ...,
+        spec: _portfolios_pb2.PortfolioSpec | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -2006,39 +801,6 @@ class PlanPortfolioRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanPortfolioRequest: _TypeAlias = PlanPortfolioRequest  # noqa: Y015
-
-@_typing.final
-class PlannedGuarantee(_message.Message):
-    """What holds before anything is trained, if every policy reaches (1 - alpha) times the best
-    trainable value at its own weights:
-    L(w) >= (1 - epsilon) B(w) - delta - prompt_error for every w, B as in `TrainableBound`.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    EPSILON_FIELD_NUMBER: _builtins.int
-    DELTA_FIELD_NUMBER: _builtins.int
-    PROMPT_ERROR_FIELD_NUMBER: _builtins.int
-    epsilon: _builtins.float
-    """Multiplicative part, from the weights, the selection and alpha."""
-    delta: _builtins.float
-    """Additive part, from the weights and the selection."""
-    prompt_error: _builtins.float
-    """Additive part from finitely many prompts, at 95 % (Hoeffding: loose)."""
-    def __init__(
-        self,
-        *,
-        epsilon: _builtins.float = ...,
-        delta: _builtins.float = ...,
-        prompt_error: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "epsilon", b"epsilon", "prompt_error", b"prompt_error"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___PlannedGuarantee: _TypeAlias = PlannedGuarantee  # noqa: Y015
 
 @_typing.final
 class PlanPortfolioResponse(_message.Message):
@@ -2065,7 +827,7 @@ class PlanPortfolioResponse(_message.Message):
         """Weights to train at, in order: the first 1,000, or what `adaptive` begins with."""
 
     @_builtins.property
-    def guarantee(self) -> Global___PlannedGuarantee:
+    def guarantee(self) -> _portfolios_pb2.PlannedGuarantee:
         """Unset when nothing can be promised beforehand, as for `explicit` and `adaptive`, which report
         what they reached.
         """
@@ -2078,7 +840,7 @@ class PlanPortfolioResponse(_message.Message):
         trainings_reused: _builtins.int = ...,
         weights: _abc.Iterable[_types_pb2.Weights] | None = ...,
         responses: _builtins.int = ...,
-        guarantee: Global___PlannedGuarantee | None = ...,
+        guarantee: _portfolios_pb2.PlannedGuarantee | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["guarantee", b"guarantee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
+from palmfolio.v1 import portfolios_pb2 as palmfolio_dot_v1_dot_portfolios__pb2
 from palmfolio.v1 import prompts_pb2 as palmfolio_dot_v1_dot_prompts__pb2
 from palmfolio.v1 import selector_pb2 as palmfolio_dot_v1_dot_selector__pb2
 from palmfolio.v1 import types_pb2 as palmfolio_dot_v1_dot_types__pb2
@@ -88,12 +89,12 @@ class SelectorStub:
         self.WatchBuild = channel.unary_stream(
                 '/palmfolio.v1.Selector/WatchBuild',
                 request_serializer=palmfolio_dot_v1_dot_selector__pb2.WatchBuildRequest.SerializeToString,
-                response_deserializer=palmfolio_dot_v1_dot_selector__pb2.BuildEvent.FromString,
+                response_deserializer=palmfolio_dot_v1_dot_portfolios__pb2.BuildEvent.FromString,
                 _registered_method=True)
         self.GetPortfolio = channel.unary_unary(
                 '/palmfolio.v1.Selector/GetPortfolio',
                 request_serializer=palmfolio_dot_v1_dot_selector__pb2.GetPortfolioRequest.SerializeToString,
-                response_deserializer=palmfolio_dot_v1_dot_selector__pb2.Portfolio.FromString,
+                response_deserializer=palmfolio_dot_v1_dot_portfolios__pb2.Portfolio.FromString,
                 _registered_method=True)
         self.ListPortfolios = channel.unary_unary(
                 '/palmfolio.v1.Selector/ListPortfolios',
@@ -276,12 +277,12 @@ def add_SelectorServicer_to_server(servicer, server):
             'WatchBuild': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchBuild,
                     request_deserializer=palmfolio_dot_v1_dot_selector__pb2.WatchBuildRequest.FromString,
-                    response_serializer=palmfolio_dot_v1_dot_selector__pb2.BuildEvent.SerializeToString,
+                    response_serializer=palmfolio_dot_v1_dot_portfolios__pb2.BuildEvent.SerializeToString,
             ),
             'GetPortfolio': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPortfolio,
                     request_deserializer=palmfolio_dot_v1_dot_selector__pb2.GetPortfolioRequest.FromString,
-                    response_serializer=palmfolio_dot_v1_dot_selector__pb2.Portfolio.SerializeToString,
+                    response_serializer=palmfolio_dot_v1_dot_portfolios__pb2.Portfolio.SerializeToString,
             ),
             'ListPortfolios': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPortfolios,
@@ -571,7 +572,7 @@ class Selector:
             target,
             '/palmfolio.v1.Selector/WatchBuild',
             palmfolio_dot_v1_dot_selector__pb2.WatchBuildRequest.SerializeToString,
-            palmfolio_dot_v1_dot_selector__pb2.BuildEvent.FromString,
+            palmfolio_dot_v1_dot_portfolios__pb2.BuildEvent.FromString,
             options,
             channel_credentials,
             insecure,
@@ -598,7 +599,7 @@ class Selector:
             target,
             '/palmfolio.v1.Selector/GetPortfolio',
             palmfolio_dot_v1_dot_selector__pb2.GetPortfolioRequest.SerializeToString,
-            palmfolio_dot_v1_dot_selector__pb2.Portfolio.FromString,
+            palmfolio_dot_v1_dot_portfolios__pb2.Portfolio.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ The selector: builds portfolios of policies, certifies them, and routes users to
 from collections import abc as _abc
 from google.longrunning import operations_pb2 as _operations_pb2
 from grpc import aio as _aio
+from palmfolio.v1 import portfolios_pb2 as _portfolios_pb2
 from palmfolio.v1 import prompts_pb2 as _prompts_pb2
 from palmfolio.v1 import selector_pb2 as _selector_pb2
 from palmfolio.v1 import types_pb2 as _types_pb2
@@ -68,9 +69,9 @@ class SelectorStub:
     of any service. Building a portfolio again under its id with the same spec returns the same
     operation or resumes a failed one; with another spec it fails with ALREADY_EXISTS.
     """
-    WatchBuild: _grpc.UnaryStreamMultiCallable[_selector_pb2.WatchBuildRequest, _selector_pb2.BuildEvent]
+    WatchBuild: _grpc.UnaryStreamMultiCallable[_selector_pb2.WatchBuildRequest, _portfolios_pb2.BuildEvent]
     """The events of one build: those after `after_event` first, then live ones, until it is done."""
-    GetPortfolio: _grpc.UnaryUnaryMultiCallable[_selector_pb2.GetPortfolioRequest, _selector_pb2.Portfolio]
+    GetPortfolio: _grpc.UnaryUnaryMultiCallable[_selector_pb2.GetPortfolioRequest, _portfolios_pb2.Portfolio]
     """One portfolio. NOT_FOUND when there is none of that name."""
     ListPortfolios: _grpc.UnaryUnaryMultiCallable[_selector_pb2.ListPortfoliosRequest, _selector_pb2.ListPortfoliosResponse]
     """Portfolios, newest first."""
@@ -118,9 +119,9 @@ class SelectorAsyncStub(SelectorStub):
     of any service. Building a portfolio again under its id with the same spec returns the same
     operation or resumes a failed one; with another spec it fails with ALREADY_EXISTS.
     """
-    WatchBuild: _aio.UnaryStreamMultiCallable[_selector_pb2.WatchBuildRequest, _selector_pb2.BuildEvent]  # type: ignore[assignment]
+    WatchBuild: _aio.UnaryStreamMultiCallable[_selector_pb2.WatchBuildRequest, _portfolios_pb2.BuildEvent]  # type: ignore[assignment]
     """The events of one build: those after `after_event` first, then live ones, until it is done."""
-    GetPortfolio: _aio.UnaryUnaryMultiCallable[_selector_pb2.GetPortfolioRequest, _selector_pb2.Portfolio]  # type: ignore[assignment]
+    GetPortfolio: _aio.UnaryUnaryMultiCallable[_selector_pb2.GetPortfolioRequest, _portfolios_pb2.Portfolio]  # type: ignore[assignment]
     """One portfolio. NOT_FOUND when there is none of that name."""
     ListPortfolios: _aio.UnaryUnaryMultiCallable[_selector_pb2.ListPortfoliosRequest, _selector_pb2.ListPortfoliosResponse]  # type: ignore[assignment]
     """Portfolios, newest first."""
@@ -225,7 +226,7 @@ class SelectorServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _selector_pb2.WatchBuildRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_selector_pb2.BuildEvent], _abc.AsyncIterator[_selector_pb2.BuildEvent]]:
+    ) -> _typing.Union[_abc.Iterator[_portfolios_pb2.BuildEvent], _abc.AsyncIterator[_portfolios_pb2.BuildEvent]]:
         """The events of one build: those after `after_event` first, then live ones, until it is done."""
 
     @_abc_1.abstractmethod
@@ -233,7 +234,7 @@ class SelectorServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _selector_pb2.GetPortfolioRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_selector_pb2.Portfolio, _abc.Awaitable[_selector_pb2.Portfolio]]:
+    ) -> _typing.Union[_portfolios_pb2.Portfolio, _abc.Awaitable[_portfolios_pb2.Portfolio]]:
         """One portfolio. NOT_FOUND when there is none of that name."""
 
     @_abc_1.abstractmethod

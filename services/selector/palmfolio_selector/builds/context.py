@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from palmfolio_runtime.clients.scorer import ScorerClient
 from palmfolio_runtime.clients.trainer import TrainerClient
 from palmfolio_runtime.database import Database
@@ -63,7 +63,7 @@ class BuildContext:
     server: ServerParts
     portfolio: str
     operation: str
-    spec: selector_pb2.PortfolioSpec
+    spec: portfolios_pb2.PortfolioSpec
     answered: Callable[[str], None]
     facts: Facts | None = None
 

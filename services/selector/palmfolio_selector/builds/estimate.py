@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, selector_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.identity import canonical
@@ -19,7 +19,7 @@ _INT64_MAX = 2**63 - 1
 
 
 def estimate(
-    session: Session, spec: selector_pb2.PortfolioSpec, limits: SelectorLimits
+    session: Session, spec: portfolios_pb2.PortfolioSpec, limits: SelectorLimits
 ) -> selector_pb2.PlanPortfolioResponse:
     """What a build of a canonical spec would train and could guarantee.
 
@@ -48,7 +48,7 @@ def estimate(
 
 
 def _identities(
-    spec: selector_pb2.PortfolioSpec, trainings: list[selector_pb2.ExplicitTraining]
+    spec: portfolios_pb2.PortfolioSpec, trainings: list[portfolios_pb2.ExplicitTraining]
 ) -> list[str]:
     """The identity of each training; a training's start enters by the start's own identity."""
     identities: list[str] = []
@@ -59,7 +59,7 @@ def _identities(
 
 
 def _identity(
-    spec: selector_pb2.PortfolioSpec,
+    spec: portfolios_pb2.PortfolioSpec,
     weights: types_pb2.Weights,
     grpo: trainer_pb2.GrpoConfig,
     seed: int,
@@ -74,7 +74,7 @@ def _identity(
     )
 
 
-def _finished_before(session: Session, spec: selector_pb2.PortfolioSpec) -> set[str]:
+def _finished_before(session: Session, spec: portfolios_pb2.PortfolioSpec) -> set[str]:
     """The identities of the trainings of the same base model that earlier builds finished."""
     finished: set[str] = set()
     query = (
@@ -83,7 +83,7 @@ def _finished_before(session: Session, spec: selector_pb2.PortfolioSpec) -> set[
         .order_by(PortfolioRow.id, TrainingRow.position)
     )
     known: dict[tuple[str, int], str] = {}
-    specs: dict[str, selector_pb2.PortfolioSpec] = {}
+    specs: dict[str, portfolios_pb2.PortfolioSpec] = {}
     for portfolio, row in session.execute(query):
         if portfolio.id not in specs:
             specs[portfolio.id] = spec_of(portfolio)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.logs import get_logger
 from palmfolio_runtime.timestamps import timestamp
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 class EventDraft:
     """A `BuildEvent` without number, time and candidate counts."""
 
-    stage: selector_pb2.BuildStage.ValueType
+    stage: portfolios_pb2.BuildStage.ValueType
     message: str
     policy: str = ""
     done: int = 0
@@ -32,8 +32,8 @@ def append(session: Session, operation: str, facts: Facts | None, draft: EventDr
     """Adds an event to the operation, also as the last event in the operation's metadata."""
     now = timestamp(time.time())
 
-    def numbered(number: int) -> selector_pb2.BuildEvent:
-        return selector_pb2.BuildEvent(
+    def numbered(number: int) -> portfolios_pb2.BuildEvent:
+        return portfolios_pb2.BuildEvent(
             number=number,
             time=now,
             stage=draft.stage,
@@ -50,7 +50,7 @@ def append(session: Session, operation: str, facts: Facts | None, draft: EventDr
     if event is None:
         # The operation was deleted meanwhile: nobody can watch it any more.
         return
-    assert isinstance(event, selector_pb2.BuildEvent)
+    assert isinstance(event, portfolios_pb2.BuildEvent)
     row = operations.get(session, names.OPERATIONS.name(operation))
     # The statement that numbered the event changed the row without the session's knowledge.
     session.refresh(row)

@@ -6,7 +6,7 @@ from typing import assert_never
 import grpc
 from google.rpc import status_pb2
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from palmfolio_runtime.clients.backoff import DependencyBackoff
 from palmfolio_runtime.clients.failures import CallFaulted, CallRejected, DependencyDown
 from palmfolio_runtime.errors import ServiceError
@@ -26,7 +26,11 @@ class BuildLoop:
     """Performs one build to its end."""
 
     def __init__(
-        self, server: ServerParts, portfolio: str, operation: str, spec: selector_pb2.PortfolioSpec
+        self,
+        server: ServerParts,
+        portfolio: str,
+        operation: str,
+        spec: portfolios_pb2.PortfolioSpec,
     ) -> None:
         self._backoff = DependencyBackoff(server.config.max_backoff_seconds)
         self.context = BuildContext(server, portfolio, operation, spec, self._backoff.answered)
@@ -105,7 +109,7 @@ class BuildLoop:
         address = (server.trainer if name == "trainer" else server.scorer).address
         await self.context.report(
             EventDraft(
-                selector_pb2.BUILD_STAGE_WAITING,
+                portfolios_pb2.BUILD_STAGE_WAITING,
                 f"waiting for the {name} at {address}: {message}",
             )
         )
@@ -113,7 +117,7 @@ class BuildLoop:
     async def _report_recoveries(self) -> None:
         for name in self._backoff.take_back():
             await self.context.report(
-                EventDraft(selector_pb2.BUILD_STAGE_WAITING, f"the {name} is back")
+                EventDraft(portfolios_pb2.BUILD_STAGE_WAITING, f"the {name} is back")
             )
 
     async def _wait_for_database(self, error: ServiceError) -> None:

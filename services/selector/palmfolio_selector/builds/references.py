@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import scorer_pb2, selector_pb2
+from palmfolio.v1 import portfolios_pb2, scorer_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import ServiceError, invalid_argument
 from palmfolio_runtime.prompts import Prompt
@@ -16,7 +16,7 @@ _CHARACTERS = 60
 
 
 def problem(
-    session: Session, spec: selector_pb2.PortfolioSpec, traits: Mapping[str, scorer_pb2.Trait]
+    session: Session, spec: portfolios_pb2.PortfolioSpec, traits: Mapping[str, scorer_pb2.Trait]
 ) -> ServiceError | None:
     """INVALID_ARGUMENT when a trait would find prompts without a reference; None otherwise.
 
@@ -41,7 +41,7 @@ def problem(
     return invalid_argument(*violations) if violations else None
 
 
-def _is_trained(spec: selector_pb2.PortfolioSpec, trait: str) -> bool:
+def _is_trained(spec: portfolios_pb2.PortfolioSpec, trait: str) -> bool:
     """Whether a training may reward the trait."""
     if spec.strategy.WhichOneof("kind") != "explicit":
         return True

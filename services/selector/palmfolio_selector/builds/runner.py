@@ -8,7 +8,7 @@ from typing import Any
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from palmfolio_runtime import errors, names, operations
 from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.logs import get_logger
@@ -125,7 +125,7 @@ def _store_end(
         row.state = PortfolioState.FAILED
         row.error = status.SerializeToString()
     message = "cancelled" if cancelled else f"failed: {status.message}"
-    context.append(session, EventDraft(selector_pb2.BUILD_STAGE_DONE, message))
+    context.append(session, EventDraft(portfolios_pb2.BUILD_STAGE_DONE, message))
     if cancelled:
         operations.cancel(session, operation)
     else:

@@ -5,7 +5,7 @@ from typing import assert_never
 import numpy as np
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from palmfolio_palm import selection
 from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.builds.plan import Facts, Measured, Training
@@ -46,7 +46,7 @@ def read(session: Session, portfolio: str) -> Facts:
     )
 
 
-def _may_add_trainings(spec: selector_pb2.PortfolioSpec) -> bool:
+def _may_add_trainings(spec: portfolios_pb2.PortfolioSpec) -> bool:
     """Whether the strategy may want more than its first trainings."""
     kind = strategy_kind(spec)
     if kind == "explicit":

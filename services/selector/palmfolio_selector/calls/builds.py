@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from google.longrunning import operations_pb2
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2, selector_pb2
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.clients.failures import CallError
 from palmfolio_runtime.serving.rpc_types import Context
@@ -41,7 +41,7 @@ class BuildCalls(CallGroup):
             self._builds.launch(row)
         return operations.to_proto(row)
 
-    async def _check_names(self, spec: selector_pb2.PortfolioSpec) -> None:
+    async def _check_names(self, spec: portfolios_pb2.PortfolioSpec) -> None:
         """Fails for what scorer and trainer would refuse, if they answer.
 
         That is: traits and base models that they do not know, and prompts without the reference
@@ -64,13 +64,13 @@ class BuildCalls(CallGroup):
 
     async def WatchBuild(
         self, request: selector_pb2.WatchBuildRequest, context: Context
-    ) -> AsyncIterator[selector_pb2.BuildEvent]:
+    ) -> AsyncIterator[portfolios_pb2.BuildEvent]:
         """The events of a build, until it is done."""
         self._state.check_ready()
         async for payload in operations.watch(
             self._database, self._server.changes, request.operation, request.after_event
         ):
-            yield selector_pb2.BuildEvent.FromString(payload)
+            yield portfolios_pb2.BuildEvent.FromString(payload)
 
     async def PlanPortfolio(
         self, request: selector_pb2.PlanPortfolioRequest, context: Context

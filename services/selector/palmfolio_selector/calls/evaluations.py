@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import prompts_pb2, selector_pb2, trainer_pb2
+from palmfolio.v1 import evaluations_pb2, prompts_pb2, selector_pb2, trainer_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
@@ -147,7 +147,7 @@ def _checked_rows(
 
 
 def _problems(
-    row: selector_pb2.ImportedEvaluation, traits: int, limits: SelectorLimits
+    row: evaluations_pb2.ImportedEvaluation, traits: int, limits: SelectorLimits
 ) -> list[tuple[str, str]]:
     problems: list[tuple[str, str]] = []
     problem = names.POLICIES.problem(row.policy)
@@ -168,9 +168,9 @@ def _problems(
     return problems
 
 
-def _message(reward: listing.StoredReward) -> selector_pb2.Evaluation:
+def _message(reward: listing.StoredReward) -> evaluations_pb2.Evaluation:
     source = str(reward.settings.get("source", ""))
-    message = selector_pb2.Evaluation(
+    message = evaluations_pb2.Evaluation(
         policy=reward.policy,
         prompt=None if reward.prompt == _UNKNOWN else reward.prompt.to_message(),
         sample=reward.sample,

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, selector_pb2, types_pb2
 from palmfolio_palm import route
 from palmfolio_runtime import names
 from palmfolio_runtime.serving.rpc_types import Context
@@ -18,7 +18,7 @@ class PortfolioCalls(CallGroup):
 
     async def GetPortfolio(
         self, request: selector_pb2.GetPortfolioRequest, context: Context
-    ) -> selector_pb2.Portfolio:
+    ) -> portfolios_pb2.Portfolio:
         """One portfolio."""
         self._state.check_ready()
         identifier = names.PORTFOLIOS.parse(request.name, "name")
@@ -49,7 +49,7 @@ class PortfolioCalls(CallGroup):
         return await self._database.run(_route, identifier, request.weights)
 
 
-def _portfolio(session: Session, identifier: str) -> selector_pb2.Portfolio:
+def _portfolio(session: Session, identifier: str) -> portfolios_pb2.Portfolio:
     return messages.portfolio(session, portfolios.get(session, identifier))
 
 

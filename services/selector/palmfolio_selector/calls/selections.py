@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, selector_pb2
+from palmfolio.v1 import errors_pb2, evaluations_pb2, portfolios_pb2, selector_pb2
 from palmfolio_palm import ConfidenceBound, Target, TargetInfeasible, selection
 from palmfolio_palm.validation import FloatArray, IntArray
 from palmfolio_runtime import names, operations
@@ -113,7 +113,7 @@ class SelectionCalls(CallGroup):
         )
         return selector_pb2.TradeoffCurveResponse(
             points=[
-                selector_pb2.TradeoffPoint(
+                portfolios_pb2.TradeoffPoint(
                     size=point.k,
                     gap=point.gap,
                     gap_lower_bound=point.lower_bound,
@@ -138,7 +138,7 @@ class SelectionCalls(CallGroup):
             raise invalid_argument(("time_limit", f"{seconds} s is not a time > 0"))
         return seconds
 
-    async def _read(self, wanted: selector_pb2.CandidateSet) -> _Choice:
+    async def _read(self, wanted: evaluations_pb2.CandidateSet) -> _Choice:
         return await self._database.run(_read, wanted, self._server.config.limits)
 
     async def _confidence(
@@ -152,7 +152,9 @@ class SelectionCalls(CallGroup):
         return await self._compute(selection.confidence, choice.X, members, level)
 
 
-def _read(session: Session, wanted: selector_pb2.CandidateSet, limits: SelectorLimits) -> _Choice:
+def _read(
+    session: Session, wanted: evaluations_pb2.CandidateSet, limits: SelectorLimits
+) -> _Choice:
     loaded = candidates.load(session, wanted, limits)
     X = None
     if len(loaded.values.names) <= selection.MAX_CONFIDENCE_POLICIES:
@@ -224,7 +226,7 @@ def _answer(
     chosen_from: Candidates,
     result: SelectionResult,
 ) -> selector_pb2.SelectPortfolioResponse:
-    spec = selector_pb2.PortfolioSpec()
+    spec = portfolios_pb2.PortfolioSpec()
     spec.CopyFrom(chosen_from.spec)
     spec.epsilon, spec.delta = request.epsilon, request.delta
     spec.max_size = request.max_size

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias, assert_never
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import invalid_argument
@@ -31,8 +31,8 @@ _NEUTRAL_SETTINGS: dict[str, Any] = {}
 
 
 def canonical_spec(
-    spec: selector_pb2.PortfolioSpec, limits: SelectorLimits, field: str = "spec"
-) -> selector_pb2.PortfolioSpec:
+    spec: portfolios_pb2.PortfolioSpec, limits: SelectorLimits, field: str = "spec"
+) -> portfolios_pb2.PortfolioSpec:
     """A checked copy in which equal specs are equal messages: defaults filled in, Σ weights = 1.
 
     Args:
@@ -48,7 +48,7 @@ def canonical_spec(
     return _with_defaults(named, field)
 
 
-def is_same_spec(stored: selector_pb2.PortfolioSpec, spec: selector_pb2.PortfolioSpec) -> bool:
+def is_same_spec(stored: portfolios_pb2.PortfolioSpec, spec: portfolios_pb2.PortfolioSpec) -> bool:
     """Whether a stored spec asks for the same portfolio as a canonical one.
 
     The stored spec may come from an earlier version of the program, which did not know every
@@ -59,9 +59,9 @@ def is_same_spec(stored: selector_pb2.PortfolioSpec, spec: selector_pb2.Portfoli
     return bool(canonical(today, _NEUTRAL) == canonical(spec, _NEUTRAL))
 
 
-def _with_plain_names(spec: selector_pb2.PortfolioSpec) -> selector_pb2.PortfolioSpec:
+def _with_plain_names(spec: portfolios_pb2.PortfolioSpec) -> portfolios_pb2.PortfolioSpec:
     """A copy with the traits' names without `traits/`, and with a strategy."""
-    named = selector_pb2.PortfolioSpec()
+    named = portfolios_pb2.PortfolioSpec()
     named.CopyFrom(spec)
     del named.traits[:]
     named.traits.extend(names.TRAITS.short(trait) for trait in spec.traits)
@@ -70,9 +70,9 @@ def _with_plain_names(spec: selector_pb2.PortfolioSpec) -> selector_pb2.Portfoli
     return named
 
 
-def _with_defaults(spec: selector_pb2.PortfolioSpec, field: str) -> selector_pb2.PortfolioSpec:
+def _with_defaults(spec: portfolios_pb2.PortfolioSpec, field: str) -> portfolios_pb2.PortfolioSpec:
     """A copy of a valid spec with full sampling settings and canonical weights."""
-    full = selector_pb2.PortfolioSpec()
+    full = portfolios_pb2.PortfolioSpec()
     full.CopyFrom(spec)
     full.sampling.CopyFrom(full_sampling(spec.sampling))
     if strategy_kind(full) == "explicit":
@@ -90,7 +90,9 @@ def sampling_violations(sampling: trainer_pb2.SamplingConfig, field: str) -> Vio
     return range_violations(sampling, SAMPLING_RANGES, field)
 
 
-def _violations(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits, field: str) -> Violations:
+def _violations(
+    spec: portfolios_pb2.PortfolioSpec, limits: SelectorLimits, field: str
+) -> Violations:
     """Every field of a spec that is wrong, with what is allowed."""
     violations: Violations = []
     if not spec.base_model:
@@ -128,7 +130,7 @@ def _trait_violations(traits: Sequence[str], limits: SelectorLimits, field: str)
     return []
 
 
-def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violations:
+def _strategy_violations(spec: portfolios_pb2.PortfolioSpec, field: str) -> Violations:
     kind = strategy_kind(spec)
     path = f"{field}.strategy"
     if kind == "grid":
@@ -146,7 +148,7 @@ def _strategy_violations(spec: selector_pb2.PortfolioSpec, field: str) -> Violat
 
 
 def _training_violations(
-    trainings: Sequence[selector_pb2.ExplicitTraining], field: str
+    trainings: Sequence[portfolios_pb2.ExplicitTraining], field: str
 ) -> Violations:
     if not trainings:
         return [(field, "is required: at least one training")]
@@ -163,7 +165,7 @@ def _training_violations(
 
 
 def _zero_violations(
-    spec: selector_pb2.PortfolioSpec, field: str, strategy: str, *fields: str
+    spec: portfolios_pb2.PortfolioSpec, field: str, strategy: str, *fields: str
 ) -> Violations:
     return [
         (f"{field}.{name}", f"must be > 0 for the {strategy}")

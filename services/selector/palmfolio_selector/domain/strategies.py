@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
+from palmfolio.v1 import errors_pb2, portfolios_pb2, types_pb2
 from palmfolio_palm import (
     grid_size,
     grid_weights,
@@ -30,12 +30,12 @@ class Guarantee:
     delta: float
 
 
-def max_trainings(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
+def max_trainings(spec: portfolios_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
     """The number of trainings that a build may start."""
     return min(spec.max_trainings or limits.max_trainings, limits.max_trainings)
 
 
-def count(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
+def count(spec: portfolios_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
     """Trainings that a checked spec's strategy wants; of `adaptive`, at most."""
     d = len(spec.traits)
     kind = strategy_kind(spec)
@@ -50,7 +50,7 @@ def count(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> int:
     assert_never(kind)
 
 
-def check_budget(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> None:
+def check_budget(spec: portfolios_pb2.PortfolioSpec, limits: SelectorLimits) -> None:
     """Refuses a strategy that wants more trainings than are allowed.
 
     Raises:
@@ -69,14 +69,14 @@ def check_budget(spec: selector_pb2.PortfolioSpec, limits: SelectorLimits) -> No
         )
 
 
-def resolution(spec: selector_pb2.PortfolioSpec) -> int:
+def resolution(spec: portfolios_pb2.PortfolioSpec) -> int:
     """The resolution of the `uniform` strategy."""
     return spec.strategy.uniform.resolution or lattice_resolution(len(spec.traits), spec.delta)
 
 
 def first_trainings(
-    spec: selector_pb2.PortfolioSpec, most: int
-) -> list[selector_pb2.ExplicitTraining]:
+    spec: portfolios_pb2.PortfolioSpec, most: int
+) -> list[portfolios_pb2.ExplicitTraining]:
     """The first `most` trainings that a canonical spec wants before any is evaluated.
 
     Each with its full settings.
@@ -91,7 +91,7 @@ def first_trainings(
 
 
 def _first_weights(
-    spec: selector_pb2.PortfolioSpec, kind: Literal["grid", "uniform", "adaptive"]
+    spec: portfolios_pb2.PortfolioSpec, kind: Literal["grid", "uniform", "adaptive"]
 ) -> FloatArray:
     d = len(spec.traits)
     if kind == "grid":
@@ -103,17 +103,19 @@ def _first_weights(
     assert_never(kind)
 
 
-def training_at(spec: selector_pb2.PortfolioSpec, row: FloatArray) -> selector_pb2.ExplicitTraining:
+def training_at(
+    spec: portfolios_pb2.PortfolioSpec, row: FloatArray
+) -> portfolios_pb2.ExplicitTraining:
     """A training at weights in the order of the spec's traits."""
     values = canonical_weights(dict(zip(spec.traits, map(float, row), strict=True)))
-    return selector_pb2.ExplicitTraining(weights=types_pb2.Weights(values=values))
+    return portfolios_pb2.ExplicitTraining(weights=types_pb2.Weights(values=values))
 
 
 def with_settings(
-    spec: selector_pb2.PortfolioSpec, training: selector_pb2.ExplicitTraining
-) -> selector_pb2.ExplicitTraining:
+    spec: portfolios_pb2.PortfolioSpec, training: portfolios_pb2.ExplicitTraining
+) -> portfolios_pb2.ExplicitTraining:
     """The training with the spec's settings where it has none of its own."""
-    full = selector_pb2.ExplicitTraining(
+    full = portfolios_pb2.ExplicitTraining(
         weights=training.weights, initial_training=training.initial_training, grpo=spec.grpo
     )
     # Overwrites only the fields that the training sets.
@@ -121,7 +123,7 @@ def with_settings(
     return full
 
 
-def guarantee(spec: selector_pb2.PortfolioSpec) -> Guarantee | None:
+def guarantee(spec: portfolios_pb2.PortfolioSpec) -> Guarantee | None:
     """The guarantee of the trained policies together; None for strategies without one."""
     d = len(spec.traits)
     kind = strategy_kind(spec)
@@ -136,7 +138,9 @@ def guarantee(spec: selector_pb2.PortfolioSpec) -> Guarantee | None:
     assert_never(kind)
 
 
-def planned(spec: selector_pb2.PortfolioSpec, prompts: int) -> selector_pb2.PlannedGuarantee | None:
+def planned(
+    spec: portfolios_pb2.PortfolioSpec, prompts: int
+) -> portfolios_pb2.PlannedGuarantee | None:
     """The guarantee of a build before it starts (docs/algorithms.md, section 2).
 
     Args:
@@ -155,7 +159,7 @@ def planned(spec: selector_pb2.PortfolioSpec, prompts: int) -> selector_pb2.Plan
     )
     # Hoeffding's bound on the means over the prompts, for every candidate and trait at once.
     eta = math.sqrt(math.log(2.0 * (candidates + 1) * d / _RISK) / (2.0 * prompts))
-    return selector_pb2.PlannedGuarantee(
+    return portfolios_pb2.PlannedGuarantee(
         epsilon=1.0 - kept,
         delta=(1.0 - spec.epsilon) * trained.delta + spec.delta,
         prompt_error=(2.0 - spec.epsilon) * eta,

@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 
 StrategyKind: TypeAlias = Literal["grid", "uniform", "adaptive", "explicit"]
 """The fields of the oneof `Strategy.kind`.
@@ -12,7 +12,7 @@ fails the type check wherever it is not treated yet.
 """
 
 
-def strategy_kind(spec: selector_pb2.PortfolioSpec) -> StrategyKind:
+def strategy_kind(spec: portfolios_pb2.PortfolioSpec) -> StrategyKind:
     """The kind of a spec's strategy.
 
     Raises:

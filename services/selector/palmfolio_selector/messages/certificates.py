@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
+from palmfolio.v1 import errors_pb2, portfolios_pb2, types_pb2
 from palmfolio_palm import Baselines, ConfidenceBound, Selection, TargetInfeasible
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import ServiceError, failed_precondition
@@ -22,7 +22,7 @@ class SelectionResult:
     chosen: Selection
     baselines: Baselines
     confidence: ConfidenceBound | None = None
-    trainable: selector_pb2.TrainableBound | None = None
+    trainable: portfolios_pb2.TrainableBound | None = None
 
 
 def infeasible(error: TargetInfeasible, traits: Sequence[str], hint: str = "") -> ServiceError:
@@ -39,12 +39,12 @@ def infeasible(error: TargetInfeasible, traits: Sequence[str], hint: str = "") -
     )
 
 
-def result(selected: SelectionResult, values: Values) -> selector_pb2.Portfolio:
+def result(selected: SelectionResult, values: Values) -> portfolios_pb2.Portfolio:
     """The part of a portfolio that comes from its selection, without the candidates."""
-    message = selector_pb2.Portfolio(
+    message = portfolios_pb2.Portfolio(
         certificate=certificate(selected.chosen, values.traits),
         baselines=baselines(selected.baselines, values.names),
-        optimality=selector_pb2.Optimality(
+        optimality=portfolios_pb2.Optimality(
             size_lower_bound=selected.chosen.size_lower_bound,
             gap_lower_bound=selected.chosen.gap_lower_bound,
             optimal=selected.chosen.optimal,
@@ -64,11 +64,11 @@ def chosen_from(chosen: Selection, values: Values) -> list[tuple[str, bool, dict
     return [(values.names[index], index in members, values.of(index)) for index in order]
 
 
-def certificate(chosen: Selection, traits: Sequence[str]) -> selector_pb2.Certificate:
+def certificate(chosen: Selection, traits: Sequence[str]) -> portfolios_pb2.Certificate:
     """A certificate as the protocol shows it."""
     at_target, plain = chosen.certificate, chosen.plain
     ratio = at_target.multiplicative
-    return selector_pb2.Certificate(
+    return portfolios_pb2.Certificate(
         additive=at_target.additive,
         multiplicative=float("nan") if ratio is None else ratio,
         worst_weights=weights(at_target.worst_weights_additive, traits),
@@ -85,19 +85,19 @@ def weights(row: FloatArray, traits: Sequence[str]) -> types_pb2.Weights:
     return types_pb2.Weights(values=dict(zip(traits, map(float, row), strict=True)))
 
 
-def baselines(compared: Baselines, names: Sequence[str]) -> selector_pb2.Baselines:
+def baselines(compared: Baselines, names: Sequence[str]) -> portfolios_pb2.Baselines:
     """Baselines as the protocol shows them."""
     base = compared.base_model
-    return selector_pb2.Baselines(
+    return portfolios_pb2.Baselines(
         base_model=float("nan") if base is None else base,
         best_single_policy=compared.best_single,
         best_single_policy_name=names[compared.best_single_index],
     )
 
 
-def confidence(bound: ConfidenceBound, traits: Sequence[str]) -> selector_pb2.ConfidenceBound:
+def confidence(bound: ConfidenceBound, traits: Sequence[str]) -> portfolios_pb2.ConfidenceBound:
     """A confidence bound as the protocol shows it."""
-    return selector_pb2.ConfidenceBound(
+    return portfolios_pb2.ConfidenceBound(
         level=bound.level,
         gap=bound.bound,
         worst_weights=weights(bound.worst_weights, traits),

@@ -3,7 +3,7 @@
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import prompts_pb2, selector_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, prompts_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.timestamps import timestamp
 from palmfolio_selector.domain.values import Values
@@ -20,9 +20,9 @@ from palmfolio_selector.store.tables import (
 )
 
 _STATES = {
-    PortfolioState.BUILDING: selector_pb2.PORTFOLIO_STATE_BUILDING,
-    PortfolioState.READY: selector_pb2.PORTFOLIO_STATE_READY,
-    PortfolioState.FAILED: selector_pb2.PORTFOLIO_STATE_FAILED,
+    PortfolioState.BUILDING: portfolios_pb2.PORTFOLIO_STATE_BUILDING,
+    PortfolioState.READY: portfolios_pb2.PORTFOLIO_STATE_READY,
+    PortfolioState.FAILED: portfolios_pb2.PORTFOLIO_STATE_FAILED,
 }
 # Prompts whose answers are shown with a portfolio.
 _ANSWERS = 4
@@ -42,9 +42,9 @@ def prompt_set(session: Session, row: PromptSetRow) -> prompts_pb2.PromptSet:
 
 def portfolio(
     session: Session, row: PortfolioRow, *, answers: bool = True
-) -> selector_pb2.Portfolio:
+) -> portfolios_pb2.Portfolio:
     """A portfolio; `answers` says whether sample answers are to be shown."""
-    message = selector_pb2.Portfolio()
+    message = portfolios_pb2.Portfolio()
     # The result of an earlier build is kept during the next one, but not shown.
     if row.state is PortfolioState.READY and row.result is not None:
         message.ParseFromString(row.result)
@@ -69,14 +69,14 @@ def portfolio(
 
 def unsaved(
     session: Session,
-    spec: selector_pb2.PortfolioSpec,
+    spec: portfolios_pb2.PortfolioSpec,
     selected: SelectionResult,
     values: Values,
-) -> selector_pb2.Portfolio:
+) -> portfolios_pb2.Portfolio:
     """A portfolio that is not stored."""
     message = certificates.result(selected, values)
     message.spec.CopyFrom(spec)
-    message.state = selector_pb2.PORTFOLIO_STATE_READY
+    message.state = portfolios_pb2.PORTFOLIO_STATE_READY
     shown = certificates.chosen_from(selected.chosen, values)[:MAX_CANDIDATES_SHOWN]
     known = policies.by_name(session, [name for name, _, _ in shown])
     message.candidates.extend(
@@ -86,10 +86,10 @@ def unsaved(
     return message
 
 
-def _candidate(candidate: StoredCandidate) -> selector_pb2.Candidate:
+def _candidate(candidate: StoredCandidate) -> portfolios_pb2.Candidate:
     policy = candidate.policy
     weights = None if policy.weights is None else types_pb2.Weights(values=policy.weights)
-    return selector_pb2.Candidate(
+    return portfolios_pb2.Candidate(
         policy=policy.name,
         weights=weights,
         value=candidate.value,
@@ -99,9 +99,9 @@ def _candidate(candidate: StoredCandidate) -> selector_pb2.Candidate:
     )
 
 
-def _failed_trainings(session: Session, row: PortfolioRow) -> list[selector_pb2.FailedTraining]:
+def _failed_trainings(session: Session, row: PortfolioRow) -> list[portfolios_pb2.FailedTraining]:
     return [
-        selector_pb2.FailedTraining(
+        portfolios_pb2.FailedTraining(
             weights=types_pb2.Weights(values=training.weights),
             error=status_pb2.Status.FromString(training.error or b""),
         )
@@ -112,12 +112,12 @@ def _failed_trainings(session: Session, row: PortfolioRow) -> list[selector_pb2.
 
 def _answers(
     session: Session, row: PortfolioRow, chosen_from: list[StoredCandidate]
-) -> list[selector_pb2.SampleAnswer]:
+) -> list[portfolios_pb2.SampleAnswer]:
     measured_by = measurement.find(session, row)
     if measured_by is None:
         return []
     return [
-        selector_pb2.SampleAnswer(
+        portfolios_pb2.SampleAnswer(
             policy=candidate.policy.name,
             prompt=prompt.to_message(),
             response=response,

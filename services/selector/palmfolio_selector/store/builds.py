@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, selector_pb2
+from palmfolio.v1 import errors_pb2, portfolios_pb2, selector_pb2
 from palmfolio_runtime import errors, names, operations
 from palmfolio_runtime.operations import OperationRow
 from palmfolio_runtime.timestamps import timestamp
@@ -19,7 +19,7 @@ _METHOD = "BuildPortfolio"
 def begin(
     session: Session,
     request: selector_pb2.BuildPortfolioRequest,
-    spec: selector_pb2.PortfolioSpec,
+    spec: portfolios_pb2.PortfolioSpec,
     most: int,
 ) -> tuple[OperationRow, bool]:
     """The operation that answers a request, and whether it is a new one.
@@ -67,7 +67,7 @@ def begin(
 
 
 def metadata(
-    row: OperationRow, last: selector_pb2.BuildEvent | None = None
+    row: OperationRow, last: portfolios_pb2.BuildEvent | None = None
 ) -> selector_pb2.BuildPortfolioMetadata:
     """The metadata of a build's operation, with the last event of the build."""
     return selector_pb2.BuildPortfolioMetadata(

@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, selector_pb2
+from palmfolio.v1 import errors_pb2, evaluations_pb2, portfolios_pb2
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, invalid_argument
@@ -50,14 +50,14 @@ class Candidates:
     members: tuple[int, ...]
     incomplete: tuple[str, ...]
     measurement: Measurement
-    spec: selector_pb2.PortfolioSpec
+    spec: portfolios_pb2.PortfolioSpec
     versions: Mapping[str, str]
     source: str
 
 
 def load(
     session: Session,
-    wanted: selector_pb2.CandidateSet,
+    wanted: evaluations_pb2.CandidateSet,
     limits: SelectorLimits,
     field: str = "candidates",
 ) -> Candidates:
@@ -108,7 +108,7 @@ def _of_portfolio(session: Session, identifier: str) -> Candidates:
 
 
 def _of_evaluations(
-    session: Session, wanted: selector_pb2.StoredEvaluations, limits: SelectorLimits, field: str
+    session: Session, wanted: evaluations_pb2.StoredEvaluations, limits: SelectorLimits, field: str
 ) -> Candidates:
     traits = _traits(wanted, limits, field)
     prompt_set = names.PROMPT_SETS.parse(wanted.prompt_set, f"{field}.prompt_set")
@@ -132,7 +132,7 @@ def _of_evaluations(
         raise invalid_argument(
             (f"{field}.policies", f"{len(kept)} policies; {most} are allowed at most")
         )
-    spec = selector_pb2.PortfolioSpec(
+    spec = portfolios_pb2.PortfolioSpec(
         traits=traits,
         evaluation_prompt_set=wanted.prompt_set,
         sampling=full_sampling(wanted.sampling),
@@ -155,7 +155,7 @@ def _of_evaluations(
 
 
 def _traits(
-    wanted: selector_pb2.StoredEvaluations, limits: SelectorLimits, field: str
+    wanted: evaluations_pb2.StoredEvaluations, limits: SelectorLimits, field: str
 ) -> tuple[str, ...]:
     traits = tuple(names.TRAITS.short(trait) for trait in wanted.traits)
     most = limits.max_traits_per_selection
@@ -170,7 +170,7 @@ def _traits(
 
 
 def _find_sampling(
-    session: Session, wanted: selector_pb2.StoredEvaluations, field: str
+    session: Session, wanted: evaluations_pb2.StoredEvaluations, field: str
 ) -> int | None:
     if wanted.source:
         source = names.check_chosen_id(wanted.source, f"{field}.source")
@@ -183,7 +183,7 @@ def _find_sampling(
 
 def _versions(
     session: Session,
-    wanted: selector_pb2.StoredEvaluations,
+    wanted: evaluations_pb2.StoredEvaluations,
     traits: Sequence[str],
     sampling: int | None,
     field: str,
@@ -221,7 +221,7 @@ def _versions(
 
 
 def _samples(
-    session: Session, wanted: selector_pb2.StoredEvaluations, prompt_set: str, sampling: int
+    session: Session, wanted: evaluations_pb2.StoredEvaluations, prompt_set: str, sampling: int
 ) -> int:
     """Samples of each prompt: as asked, or as many as any prompt has."""
     if wanted.sampling.HasField("samples_per_prompt"):
@@ -235,7 +235,7 @@ def _is_complete(means: Mapping[str, Mean], traits: Sequence[str]) -> bool:
 
 def _split(
     session: Session,
-    wanted: selector_pb2.StoredEvaluations,
+    wanted: evaluations_pb2.StoredEvaluations,
     measured_by: Measurement,
     complete: Sequence[str],
 ) -> tuple[list[str], list[str]]:

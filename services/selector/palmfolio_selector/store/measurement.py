@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2
+from palmfolio.v1 import portfolios_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.settings.sampling import full_sampling
 from palmfolio_selector.domain.measurement import Measurement
@@ -13,9 +13,9 @@ from palmfolio_selector.store import evaluations, prompt_sets
 from palmfolio_selector.store.tables import PortfolioRow
 
 
-def spec_of(row: PortfolioRow) -> selector_pb2.PortfolioSpec:
+def spec_of(row: PortfolioRow) -> portfolios_pb2.PortfolioSpec:
     """The portfolio's canonical spec."""
-    spec = selector_pb2.PortfolioSpec.FromString(row.spec)
+    spec = portfolios_pb2.PortfolioSpec.FromString(row.spec)
     # An earlier version of the program stored it without the settings that it did not know.
     spec.sampling.CopyFrom(full_sampling(spec.sampling))
     return spec
@@ -51,9 +51,9 @@ def ensure(session: Session, row: PortfolioRow) -> None:
     evaluations.ensure_traits(session, _versions(row.trait_versions, spec))
 
 
-def _settings(row: PortfolioRow, spec: selector_pb2.PortfolioSpec) -> Settings:
+def _settings(row: PortfolioRow, spec: portfolios_pb2.PortfolioSpec) -> Settings:
     return source_settings(row.source) if row.source else sampling_settings(spec.sampling)
 
 
-def _versions(versions: Mapping[str, str], spec: selector_pb2.PortfolioSpec) -> dict[str, str]:
+def _versions(versions: Mapping[str, str], spec: portfolios_pb2.PortfolioSpec) -> dict[str, str]:
     return {trait: versions[trait] for trait in spec.traits}

@@ -9,7 +9,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, selector_pb2
+from palmfolio.v1 import errors_pb2, portfolios_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, not_found
 from palmfolio_runtime.pages import Listing
@@ -68,7 +68,7 @@ def get(session: Session, identifier: str) -> PortfolioRow:
     return row
 
 
-def add(session: Session, identifier: str, spec: selector_pb2.PortfolioSpec) -> PortfolioRow:
+def add(session: Session, identifier: str, spec: portfolios_pb2.PortfolioSpec) -> PortfolioRow:
     """Adds a portfolio that is about to be built, with the canonical spec."""
     row = PortfolioRow(
         id=identifier,
@@ -99,7 +99,7 @@ def restart(session: Session, row: PortfolioRow, operation: str) -> None:
 
 
 def want_trainings(
-    session: Session, portfolio: str, trainings: Sequence[selector_pb2.ExplicitTraining]
+    session: Session, portfolio: str, trainings: Sequence[portfolios_pb2.ExplicitTraining]
 ) -> None:
     """Stores the trainings that a build wants, from position 1; stored ones stay as they are."""
     insert_missing(
@@ -156,7 +156,7 @@ def trainings_wanted_elsewhere(session: Session, portfolio: str) -> set[str]:
 def publish(
     session: Session,
     row: PortfolioRow,
-    result: selector_pb2.Portfolio,
+    result: portfolios_pb2.Portfolio,
     chosen_from: Sequence[tuple[str, bool, Mapping[str, float]]],
 ) -> None:
     """Makes a portfolio ready; its candidates take the place of those of an earlier build.

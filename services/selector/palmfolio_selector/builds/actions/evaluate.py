@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from google.rpc import code_pb2, status_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, selector_pb2, types_pb2
+from palmfolio.v1 import errors_pb2, portfolios_pb2, types_pb2
 from palmfolio_runtime.clients.failures import CallFaulted, CallRejected
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_runtime.prompts import Prompt
@@ -75,7 +75,7 @@ def _store_responses(
     evaluations.add_responses(session, key, measurement.sampling, batch)
     total = measurement.responses
     message = f"sampled {done} of {total} responses"
-    stage = selector_pb2.BUILD_STAGE_SAMPLING
+    stage = portfolios_pb2.BUILD_STAGE_SAMPLING
     context.append(session, EventDraft(stage, message, policy, done, total))
 
 
@@ -173,7 +173,7 @@ def _store_rewards(
         stored_values.materialise(session, measurement, [policy])
     done, total = scored // len(measurement.traits), measurement.responses
     message = f"scored {done} of {total} responses"
-    stage = selector_pb2.BUILD_STAGE_SCORING
+    stage = portfolios_pb2.BUILD_STAGE_SCORING
     context.append(session, EventDraft(stage, message, policy, done, total))
 
 
@@ -216,4 +216,4 @@ def _store_abandoned(
         if training.policy == policy and training.state is TrainingState.READY:
             portfolios.fail_training(training, status)
     message = f"the policy is not a candidate: {status.message}"
-    context.append(session, EventDraft(selector_pb2.BUILD_STAGE_SCORING, message, policy))
+    context.append(session, EventDraft(portfolios_pb2.BUILD_STAGE_SCORING, message, policy))

@@ -8,7 +8,7 @@ from typing import assert_never
 import numpy as np
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import portfolios_pb2, trainer_pb2, types_pb2
 from palmfolio_palm import CornersUnavailable, Refutation, Trainings, exploration
 from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.builds import state
@@ -82,7 +82,7 @@ def _store(
 ) -> None:
     session.add_all(wanted)
     portfolios.get(session, context.portfolio).explored = not wanted
-    context.append(session, EventDraft(selector_pb2.BUILD_STAGE_SELECTING, message))
+    context.append(session, EventDraft(portfolios_pb2.BUILD_STAGE_SELECTING, message))
 
 
 def read(session: Session, context: BuildContext) -> TrainingResults | None:
@@ -172,7 +172,7 @@ def _repetitions(context: BuildContext, results: TrainingResults) -> list[Traini
         if _was_repeated(results, row):
             continue
         start = position_of.get(results.values.names[refutation.better], 0)
-        training = selector_pb2.ExplicitTraining(
+        training = portfolios_pb2.ExplicitTraining(
             weights=types_pb2.Weights(values=row.weights), initial_training=start
         )
         again = _row(context, results.count + len(wanted) + 1, training)
@@ -190,7 +190,7 @@ def _was_repeated(results: TrainingResults, row: TrainingRow) -> bool:
 
 
 def _row(
-    context: BuildContext, position: int, training: selector_pb2.ExplicitTraining
+    context: BuildContext, position: int, training: portfolios_pb2.ExplicitTraining
 ) -> TrainingRow:
     full = strategies.with_settings(context.spec, training)
     return TrainingRow(
@@ -208,7 +208,7 @@ def _row(
 
 def trainable_bound(
     context: BuildContext, results: TrainingResults, members: FloatArray
-) -> selector_pb2.TrainableBound | None:
+) -> portfolios_pb2.TrainableBound | None:
     """How far a portfolio is from everything that could be trained.
 
     None when there are too many traits and policies to say, or a KL penalty voids the bound.
@@ -222,7 +222,7 @@ def trainable_bound(
     except CornersUnavailable:
         return None
     traits = values.traits
-    return selector_pb2.TrainableBound(
+    return portfolios_pb2.TrainableBound(
         gap=gap.gap,
         worst_weights=types_pb2.Weights(
             values=dict(zip(traits, map(float, gap.worst_weights), strict=True))
@@ -232,7 +232,7 @@ def trainable_bound(
         target_met=gap.gap <= spec.delta,
         candidates_gap=everyone.gap,
         refutations=[
-            selector_pb2.Refutation(
+            portfolios_pb2.Refutation(
                 policy=results.rows[refutation.training].policy,
                 better_policy=values.names[refutation.better],
                 weights=types_pb2.Weights(values=results.rows[refutation.training].weights),

@@ -5,7 +5,7 @@ import asyncio
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, selector_pb2
+from palmfolio.v1 import errors_pb2, portfolios_pb2
 from palmfolio_palm import ConfidenceBound, Target, TargetInfeasible, selection
 from palmfolio_palm.validation import IntArray
 from palmfolio_runtime import names, operations
@@ -29,7 +29,7 @@ async def select(context: BuildContext) -> None:
     if results is None or len(results.values.names) < MIN_CANDIDATES:
         raise BuildFailed(await context.read(_too_few, context))
     message = f"selecting from {len(results.values.names)} candidates"
-    await context.report(EventDraft(selector_pb2.BUILD_STAGE_SELECTING, message))
+    await context.report(EventDraft(portfolios_pb2.BUILD_STAGE_SELECTING, message))
     loop = asyncio.get_running_loop()
     result = await loop.run_in_executor(context.server.mathematics, _select, context, results)
     await context.commit(_publish, context, results.values, result)
@@ -89,7 +89,7 @@ def _publish(
     )
     count, total = len(result.chosen.members), len(values.names)
     message = f"{count} of {total} candidates, additive gap {result.chosen.plain.additive:.4g}"
-    context.append(session, EventDraft(selector_pb2.BUILD_STAGE_DONE, message))
+    context.append(session, EventDraft(portfolios_pb2.BUILD_STAGE_DONE, message))
     operation = operations.get(session, names.OPERATIONS.name(context.operation))
     # The statement that numbered the event changed the row without the session's knowledge.
     session.refresh(operation)

@@ -6,7 +6,7 @@ from google.longrunning import operations_pb2
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, selector_pb2, trainer_pb2, types_pb2
+from palmfolio.v1 import errors_pb2, portfolios_pb2, trainer_pb2, types_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.clients.failures import CallRejected, DependencyDown
 from palmfolio_runtime.clients.scorer import require_loaded
@@ -17,7 +17,7 @@ from palmfolio_selector.builds.events import EventDraft
 from palmfolio_selector.store import measurement, policies, portfolios, prompt_sets
 from palmfolio_selector.store.tables import TrainingState
 
-_TRAINING = selector_pb2.BUILD_STAGE_TRAINING
+_TRAINING = portfolios_pb2.BUILD_STAGE_TRAINING
 
 
 async def prepare(context: BuildContext) -> None:

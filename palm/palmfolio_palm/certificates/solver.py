@@ -21,7 +21,7 @@ _ATTEMPTS: tuple[tuple[Any, Any], ...] = (
     ("highs-ipm", {}),
 )
 # Entries below this lose nothing that matters to the best mixture, and a program with entries of
-# -1e300 beside 1 has no scale.
+# -1e300 together with 1 has no common scale.
 _LEAST_PAYOFF = -1e4
 
 

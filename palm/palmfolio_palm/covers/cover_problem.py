@@ -76,7 +76,7 @@ class CoverProblem:
     def requirement(self, W: FloatArray) -> FloatArray:
         """(1 − eps)·U(w) − delta for every row of `W`, as (m,), less the rounding that is allowed.
 
-        What is allowed is relative to the values that a user weighs: beside a relative loss, an
+        What is allowed is relative to the values that a user weighs: next to a relative loss, an
         absolute slack would let a user lose everything on a trait of tiny values.
         """
         best = best_values(self.reference, W)

@@ -81,8 +81,8 @@ def make_spec(
 def number_in(text: str) -> str | None:
     """The digit in a text that has only one, where nothing makes it a part of something else."""
     digits = re.findall(r"\d", text)
-    alone = re.findall(r"(?<![\w.,:;/$%#+*^(-])\d(?![\w.,:;/%#+*^)-])", text)
-    return alone[0] if len(digits) == 1 and digits == alone else None
+    single_digits = re.findall(r"(?<![\w.,:;/$%#+*^(-])\d(?![\w.,:;/%#+*^)-])", text)
+    return single_digits[0] if len(digits) == 1 and digits == single_digits else None
 
 
 def test_rewards_of_correct_are_what_a_person_gives(client: palmfolio.Client) -> None:

@@ -206,7 +206,7 @@ async def test_prompts_become_records_and_keep_their_results(empty: Database) ->
 
     def read(session: Any) -> Any:
         found = prompt_sets.prompts_of(session, "set")
-        # A prompt that is asked again is the same row, beside it one with a reference.
+        # A prompt that is asked again is the same row; with a reference it is another row.
         asked = [Prompt.of_text("why?"), Prompt.of_text("why?", "because")]
         keys = prompt_sets.ensure_prompts(session, asked)
         (reward,), _ = listing.list_page(session, listing.Filter(), 10, "")

@@ -198,7 +198,7 @@ class SelectorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPortfolio(self, request, context):
-        """One portfolio. NOT_FOUND when there is none of that name.
+        """One portfolio. NOT_FOUND when no portfolio has that name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

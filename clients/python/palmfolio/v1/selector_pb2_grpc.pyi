@@ -72,7 +72,7 @@ class SelectorStub:
     WatchBuild: _grpc.UnaryStreamMultiCallable[_selector_pb2.WatchBuildRequest, _portfolios_pb2.BuildEvent]
     """The events of one build: those after `after_event` first, then live ones, until it is done."""
     GetPortfolio: _grpc.UnaryUnaryMultiCallable[_selector_pb2.GetPortfolioRequest, _portfolios_pb2.Portfolio]
-    """One portfolio. NOT_FOUND when there is none of that name."""
+    """One portfolio. NOT_FOUND when no portfolio has that name."""
     ListPortfolios: _grpc.UnaryUnaryMultiCallable[_selector_pb2.ListPortfoliosRequest, _selector_pb2.ListPortfoliosResponse]
     """Portfolios, newest first."""
     DeletePortfolio: _grpc.UnaryUnaryMultiCallable[_selector_pb2.DeletePortfolioRequest, _selector_pb2.DeletePortfolioResponse]
@@ -122,7 +122,7 @@ class SelectorAsyncStub(SelectorStub):
     WatchBuild: _aio.UnaryStreamMultiCallable[_selector_pb2.WatchBuildRequest, _portfolios_pb2.BuildEvent]  # type: ignore[assignment]
     """The events of one build: those after `after_event` first, then live ones, until it is done."""
     GetPortfolio: _aio.UnaryUnaryMultiCallable[_selector_pb2.GetPortfolioRequest, _portfolios_pb2.Portfolio]  # type: ignore[assignment]
-    """One portfolio. NOT_FOUND when there is none of that name."""
+    """One portfolio. NOT_FOUND when no portfolio has that name."""
     ListPortfolios: _aio.UnaryUnaryMultiCallable[_selector_pb2.ListPortfoliosRequest, _selector_pb2.ListPortfoliosResponse]  # type: ignore[assignment]
     """Portfolios, newest first."""
     DeletePortfolio: _aio.UnaryUnaryMultiCallable[_selector_pb2.DeletePortfolioRequest, _selector_pb2.DeletePortfolioResponse]  # type: ignore[assignment]
@@ -235,7 +235,7 @@ class SelectorServicer(metaclass=_abc_1.ABCMeta):
         request: _selector_pb2.GetPortfolioRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_portfolios_pb2.Portfolio, _abc.Awaitable[_portfolios_pb2.Portfolio]]:
-        """One portfolio. NOT_FOUND when there is none of that name."""
+        """One portfolio. NOT_FOUND when no portfolio has that name."""
 
     @_abc_1.abstractmethod
     def ListPortfolios(

@@ -100,7 +100,7 @@ class TrainerServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetPolicy(self, request, context):
-        """One policy. NOT_FOUND when there is none of that name.
+        """One policy. NOT_FOUND when no policy has that name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

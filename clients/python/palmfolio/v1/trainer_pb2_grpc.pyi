@@ -47,7 +47,7 @@ class TrainerStub:
     whose last training failed or was cancelled is trained again.
     """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.GetPolicyRequest, _trainer_pb2.Policy]
-    """One policy. NOT_FOUND when there is none of that name."""
+    """One policy. NOT_FOUND when no policy has that name."""
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.ListPoliciesRequest, _trainer_pb2.ListPoliciesResponse]
     """Policies, newest first. Includes the unchanged base models."""
     DeletePolicy: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.DeletePolicyRequest, _trainer_pb2.DeletePolicyResponse]
@@ -82,7 +82,7 @@ class TrainerAsyncStub(TrainerStub):
     whose last training failed or was cancelled is trained again.
     """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_trainer_pb2.GetPolicyRequest, _trainer_pb2.Policy]  # type: ignore[assignment]
-    """One policy. NOT_FOUND when there is none of that name."""
+    """One policy. NOT_FOUND when no policy has that name."""
     ListPolicies: _aio.UnaryUnaryMultiCallable[_trainer_pb2.ListPoliciesRequest, _trainer_pb2.ListPoliciesResponse]  # type: ignore[assignment]
     """Policies, newest first. Includes the unchanged base models."""
     DeletePolicy: _aio.UnaryUnaryMultiCallable[_trainer_pb2.DeletePolicyRequest, _trainer_pb2.DeletePolicyResponse]  # type: ignore[assignment]
@@ -132,7 +132,7 @@ class TrainerServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_pb2.GetPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.Policy, _abc.Awaitable[_trainer_pb2.Policy]]:
-        """One policy. NOT_FOUND when there is none of that name."""
+        """One policy. NOT_FOUND when no policy has that name."""
 
     @_abc_1.abstractmethod
     def ListPolicies(

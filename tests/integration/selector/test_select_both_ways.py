@@ -92,7 +92,12 @@ def test_both_ways_give_the_same_portfolio_gap_and_bound(
     assert sorted(printed["policies"]) == sorted(members)
     assert printed["optimal"] and portfolio.optimality.optimal
     assert printed["lower_bound"] == portfolio.optimality.size_lower_bound
-    assert printed["gap"]["additive"] == pytest.approx(portfolio.certificate.gap, abs=1e-9)
+    certificate = portfolio.certificate
+    assert printed["gap"]["additive"] == pytest.approx(certificate.gap, abs=1e-9)
+    ratio = certificate.multiplicative_gap
+    assert printed["gap"]["multiplicative"] == pytest.approx(ratio, abs=1e-9)
+    assert printed["gap"]["method"] == certificate.method
+    assert printed["gap"]["confirmed"] and certificate.confirmed
     assert printed["confidence"]["method"] == portfolio.confidence.method == method
     assert printed["confidence"]["prompts"] == portfolio.confidence.prompts == prompts
     assert printed["confidence"]["level"] == pytest.approx(portfolio.confidence.level)

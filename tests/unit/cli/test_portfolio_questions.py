@@ -66,7 +66,16 @@ def test_certify_sends_the_target_and_shows_the_gaps(
 ) -> None:
     answer = selector_pb2.CertifyPortfolioResponse(
         certificate=portfolios_pb2.Certificate(
-            additive=0.125, multiplicative=0.25, worst_weights=_weights(warmth=1.0)
+            additive=0.125,
+            multiplicative=0.25,
+            worst_weights=_weights(warmth=1.0),
+            epsilon=0.05,
+            delta=0.1,
+            gap=0.1875,
+            multiplicative_gap=0.3125,
+            corner_weights=9,
+            method="corners",
+            confirmed=True,
         ),
         confidence=portfolios_pb2.ConfidenceBound(level=0.95, gap=0.375, prompts=40),
     )
@@ -75,8 +84,10 @@ def test_certify_sends_the_target_and_shows_the_gaps(
     outcome = command(*asked, "--endpoints", endpoints)
     sent = peer.requests("CertifyPortfolio")[0]
     assert (sent.candidates.portfolio, sent.epsilon, sent.delta) == ("portfolios/x", 0.05, 0.1)
-    for text in ("0.125000", "0.250000", "warmth 100%", "0.375000"):
+    # Both pure gaps come first, then those at the target.
+    for text in ("0.187500", "0.312500", "0.125000", "0.250000", "warmth 100%", "0.375000"):
         assert text in outcome.out
+    assert "at 9 corner weights; confirmed by mixtures of the members" in outcome.out
     certification = command(*asked, "--endpoints", endpoints, "--json").json
     assert certification["certificate"]["worst_weights"] == {"warmth": 1.0}
     assert certification["baselines"] is None

@@ -56,7 +56,17 @@ def _portfolio(d: int, **changes: Any) -> palmfolio.Portfolio:
         "state": palmfolio.PortfolioState.READY,
         "candidates": candidates,
         "certificate": palmfolio.Certificate(
-            gap, 0.56, worst, 0.0, 0.05, gap, worst, corner_weights=7
+            gap,
+            0.56,
+            worst,
+            0.0,
+            0.05,
+            gap,
+            worst,
+            corner_weights=7,
+            multiplicative_gap=0.625,
+            method="corners",
+            confirmed=True,
         ),
         "baselines": palmfolio.Baselines(0.6, 0.55, "policies/aaaa"),
     }
@@ -292,6 +302,10 @@ def test_the_summary_has_the_documented_form() -> None:
         "certificate": {
             "additive": 0.5,
             "multiplicative": 0.56,
+            "gap": 0.5,
+            "multiplicative_gap": 0.625,
+            "method": "corners",
+            "confirmed": True,
             "worst_weights": {"relevance": 0.0, "brevity": 0.0, "warmth": 1.0},
         },
         "baselines": {"base_model": 0.6, "best_single_policy": 0.55},

@@ -162,6 +162,10 @@ def summary(report: Report) -> dict[str, Any]:
         "certificate": {
             "additive": certificate.additive,
             "multiplicative": _finite(certificate.multiplicative),
+            "gap": certificate.gap,
+            "multiplicative_gap": certificate.multiplicative_gap,
+            "method": certificate.method,
+            "confirmed": certificate.confirmed,
             "worst_weights": dict(certificate.worst_weights),
         },
         "baselines": {

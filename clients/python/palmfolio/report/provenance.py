@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from palmfolio.report import confidence, text, trainable
+from palmfolio.report import computation, confidence, text, trainable
 from palmfolio.report.model import Report, short
+from palmfolio.types import Certificate
 
 
 def section(report: Report) -> str:
@@ -15,7 +16,13 @@ def section(report: Report) -> str:
         ("Multiplicative gap at that δ", text.number(certificate.multiplicative, 4)),
         *_bound(report),
         *_trainable(report),
-        ("Checked at", f"{certificate.corner_weights} corner weights"),
+        ("Multiplicative gap at δ = 0", _pure_ratio(certificate)),
+        (
+            "Computed",
+            computation.described(
+                certificate.method, certificate.corner_weights, certificate.confirmed
+            ),
+        ),
         ("Members allowed", str(spec.max_size or "as many as needed")),
         ("Trait versions", ", ".join(sorted(set(report.portfolio.trait_versions.values()))) or "–"),
     ]
@@ -34,6 +41,11 @@ def section(report: Report) -> str:
         f"(1−ε)·U(w) − L(w). Both are piecewise linear, so checking the corners is exact: no user "
         f"is sampled.</p>{notes}<dl>{rows}</dl></div>{_times(report.seconds)}</section>"
     )
+
+
+def _pure_ratio(certificate: Certificate) -> str:
+    gap = certificate.multiplicative_gap
+    return "–" if gap is None else text.number(gap, 4)
 
 
 def _notes(report: Report) -> list[str]:

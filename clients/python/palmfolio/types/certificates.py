@@ -31,6 +31,14 @@ class Certificate:
     corner_weights: int = 0
     """The number of weights at which the gaps were computed. Both functions are piecewise linear,
     so no user between these weights has a larger gap."""
+    multiplicative_gap: float | None = None
+    """max over w of 1 - L(w) / U(w): the multiplicative gap at delta 0. None where that has no
+    meaning, and where an earlier version stored the certificate."""
+    method: str | None = None
+    """How `gap` was computed: `corners`, `lp` (linear programs) or `whole` (every candidate is a
+    member). None where an earlier version stored the certificate."""
+    confirmed: bool = False
+    """Whether a second way, which shares no step with `method`, proved that no gap is larger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +114,8 @@ class ConfidenceBound:
     worst_weights: Weights
     """The user who is served worst according to the means; sums to 1."""
     method: str = ""
-    """`max_t` (bootstrap over prompts), or `hoeffding` (loose) where prompts are too few."""
+    """`max_t` (bootstrap over prompts), or `hoeffding` (loose) where prompts are too few or
+    policies too many."""
     prompts: int = 0
     """The number of prompts that the bound rests on."""
 

@@ -436,6 +436,9 @@ class Certificate(_message.Message):
     GAP_FIELD_NUMBER: _builtins.int
     GAP_WEIGHTS_FIELD_NUMBER: _builtins.int
     CORNER_WEIGHTS_FIELD_NUMBER: _builtins.int
+    MULTIPLICATIVE_GAP_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
     additive: _builtins.float
     """max over w of (1 - epsilon) U(w) - L(w), at least 0, at the spec's epsilon."""
     multiplicative: _builtins.float
@@ -452,6 +455,16 @@ class Certificate(_message.Message):
     """The weights that the certificate was computed at; the gap of every user is at most the gap of
     one of these.
     """
+    multiplicative_gap: _builtins.float
+    """max over w of 1 - L(w) / U(w), at least 0: the multiplicative gap at delta 0. Unset where that
+    has no meaning, and where an earlier version stored the certificate.
+    """
+    method: _builtins.str
+    """How `gap` was computed: `corners` (at every corner weight), `lp` (a linear program for each
+    candidate) or `whole` (every candidate is a member). Empty where an earlier version stored it.
+    """
+    confirmed: _builtins.bool
+    """True when a second way, which shares no step with `method`, proved that no gap is larger."""
     @_builtins.property
     def worst_weights(self) -> _types_pb2.Weights:
         """The user who is served worst, in the sense of `additive`."""
@@ -471,12 +484,17 @@ class Certificate(_message.Message):
         gap: _builtins.float = ...,
         gap_weights: _types_pb2.Weights | None = ...,
         corner_weights: _builtins.int = ...,
+        multiplicative_gap: _builtins.float | None = ...,
+        method: _builtins.str = ...,
+        confirmed: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["gap_weights", b"gap_weights", "worst_weights", b"worst_weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_multiplicative_gap", b"_multiplicative_gap", "gap_weights", b"gap_weights", "multiplicative_gap", b"multiplicative_gap", "worst_weights", b"worst_weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["additive", b"additive", "corner_weights", b"corner_weights", "delta", b"delta", "epsilon", b"epsilon", "gap", b"gap", "gap_weights", b"gap_weights", "multiplicative", b"multiplicative", "worst_weights", b"worst_weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_multiplicative_gap", b"_multiplicative_gap", "additive", b"additive", "confirmed", b"confirmed", "corner_weights", b"corner_weights", "delta", b"delta", "epsilon", b"epsilon", "gap", b"gap", "gap_weights", b"gap_weights", "method", b"method", "multiplicative", b"multiplicative", "multiplicative_gap", b"multiplicative_gap", "worst_weights", b"worst_weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__multiplicative_gap: _TypeAlias = _typing.Literal["multiplicative_gap"]  # noqa: Y015
+    _WhichOneofArgType__multiplicative_gap: _TypeAlias = _typing.Literal["_multiplicative_gap", b"_multiplicative_gap"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiplicative_gap) -> _WhichOneofReturnType__multiplicative_gap | None: ...
 
 Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
 
@@ -840,7 +858,7 @@ class ConfidenceBound(_message.Message):
     """Upper bound on the additive gap (epsilon 0)."""
     method: _builtins.str
     """How it was computed: `max_t` (bootstrap over prompts, simultaneous over pairs of policies), or
-    `hoeffding` (loose) where prompts are too few for that.
+    `hoeffding` (loose) where prompts are too few or policies too many for that.
     """
     prompts: _builtins.int
     """The prompts it rests on."""

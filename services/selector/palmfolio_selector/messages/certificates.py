@@ -77,6 +77,9 @@ def certificate(chosen: Selection, traits: Sequence[str]) -> portfolios_pb2.Cert
         gap=plain.additive,
         gap_weights=weights(plain.worst_weights_additive, traits),
         corner_weights=plain.corners,
+        multiplicative_gap=plain.multiplicative,
+        method=plain.method,
+        confirmed=at_target.confirmed and plain.confirmed,
     )
 
 

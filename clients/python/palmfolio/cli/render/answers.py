@@ -8,6 +8,7 @@ from rich.table import Table
 
 from palmfolio import types
 from palmfolio.cli.render.tables import weights_text
+from palmfolio.report import computation
 from palmfolio.report.model import short
 
 
@@ -40,11 +41,23 @@ def certification(certified: types.Certification) -> Table:
     """The gaps of a certified portfolio."""
     certificate, bound = certified.certificate, certified.confidence
     grid = _grid()
-    grid.add_row("additive gap", f"{certificate.additive:.6f}  at epsilon {certificate.epsilon:g}")
-    if math.isfinite(certificate.multiplicative):
+    # Both pure gaps come first: a gap at an epsilon or a delta is smaller by what these allow.
+    grid.add_row("additive gap", f"{certificate.gap:.6f}")
+    if certificate.multiplicative_gap is not None:
+        grid.add_row("multiplicative gap", f"{certificate.multiplicative_gap:.6f}")
+    if certificate.epsilon:
+        gap = f"{certificate.additive:.6f}  at epsilon {certificate.epsilon:g}"
+        grid.add_row("additive gap", gap)
+    if certificate.delta and math.isfinite(certificate.multiplicative):
         gap = f"{certificate.multiplicative:.6f}  at delta {certificate.delta:g}"
         grid.add_row("multiplicative gap", gap)
     grid.add_row("worst-served user", _user(certificate.worst_weights))
+    grid.add_row(
+        "computed",
+        computation.described(
+            certificate.method, certificate.corner_weights, certificate.confirmed
+        ),
+    )
     if bound is not None:
         grid.add_row(
             "upper bound",

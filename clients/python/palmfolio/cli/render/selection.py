@@ -10,6 +10,7 @@ from rich.text import Text
 from palmfolio.cli.files.evaluation_table import Table as Evaluations
 from palmfolio.cli.render.live import LiveDisplay
 from palmfolio.cli.render.tables import weights_text
+from palmfolio.report import computation
 
 if TYPE_CHECKING:
     from palmfolio_palm import Certificate, ConfidenceBound, Progress, Selection, Target
@@ -104,7 +105,7 @@ def _facts(
     worst = weights_text(dict(zip(table.traits, weights, strict=True)), table.traits)
     loses_nothing = plain.additive <= _NOTHING
     facts.append(("worst-served user", "no one loses anything" if loses_nothing else worst))
-    facts.append(("computed", _method(plain)))
+    facts.append(("computed", computation.described(plain.method, plain.corners, plain.confirmed)))
     if bound is not None:
         text = (
             f"{bound.bound:.6f}  (additive, true gap at {100 * bound.level:g} % confidence, "
@@ -114,16 +115,6 @@ def _facts(
     elif table.rewards is not None:
         facts.append(("upper bound", "none: one prompt does not tell what others would give"))
     return facts
-
-
-def _method(plain: "Certificate") -> str:
-    ways = {
-        "corners": f"at {plain.corners} corner weights",
-        "lp": "by linear programs",
-        "whole": "not at all: every Pareto-optimal policy is a member",
-    }
-    second = "confirmed" if plain.confirmed else "not confirmed in time"
-    return f"{ways[plain.method]}; {second} by mixtures of the members"
 
 
 def _multiplicative(plain: "Certificate") -> str:

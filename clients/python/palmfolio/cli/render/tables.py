@@ -9,7 +9,7 @@ from rich.text import Text
 
 from palmfolio import types
 from palmfolio._names import resource_id
-from palmfolio.report import confidence, trainable
+from palmfolio.report import computation, confidence, trainable
 from palmfolio.report.model import Report, short
 
 
@@ -71,6 +71,8 @@ def certificate(report: Report) -> Table:
     worst = weights_text(report.worst_weights, report.traits)
     rows = [
         ("certified gap", f"{exact.gap:.4f}  (additive, exact over every weighting)"),
+        *_multiplicative(exact),
+        ("computed", computation.described(exact.method, exact.corner_weights, exact.confirmed)),
         *_true_gap(report.portfolio.confidence),
         *_trainable(report.portfolio.trainable),
         ("worst-served user", worst),
@@ -81,6 +83,13 @@ def certificate(report: Report) -> Table:
     for name, value in rows:
         grid.add_row(name, value)
     return grid
+
+
+def _multiplicative(exact: types.Certificate) -> list[tuple[str, str]]:
+    """The multiplicative gap at delta 0, where it has a meaning."""
+    if exact.multiplicative_gap is None:
+        return []
+    return [("", f"{exact.multiplicative_gap:.4f}  (multiplicative)")]
 
 
 def _true_gap(bound: types.ConfidenceBound | None) -> list[tuple[str, str]]:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-# Folders whose tests train real, if tiny, models, or search many portfolios.
-_SLOW_FOLDERS = tuple(Path(__file__).parent / name for name in ("trainer_engine", "palm/covers"))
+# Folders whose tests run or train real, if tiny, models, or search many portfolios.
+_SLOW_NAMES = ("trainer_engine", "scorer/models", "palm/covers")
+_SLOW_FOLDERS = tuple(Path(__file__).parent / name for name in _SLOW_NAMES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

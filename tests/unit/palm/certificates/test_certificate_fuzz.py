@@ -1,6 +1,6 @@
 """No certificate is understated: random certificates of awkward families in exact arithmetic.
 
-`PALM_FUZZ=100000 pytest tests/unit/palm/test_certificate_fuzz.py` runs that many.
+`PALM_FUZZ=100000 pytest tests/unit/palm/certificates/test_certificate_fuzz.py` runs that many.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def check(V: Floats, P: list[int], eps: float, delta: float) -> str | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_no_certificate_is_understated(batch: int) -> None:
     for number in range(batch, COUNT, BATCHES):

@@ -212,7 +212,7 @@ def policies(report: Report) -> str:
     rows = "".join(_row(report, candidate, best) for candidate in report.candidates)
     are_trained = _are_trained(report)
     unseen = " on prompts that were not trained on" if are_trained else ""
-    change = "; below it the change against the base model" if report.base_model else ""
+    change = "; next to it the change against the base model" if report.base_model else ""
     origin = "<th>Trained for</th>" if are_trained else ""
     return (
         f"<section class=card><h2>Policies</h2><p class=note>Mean normalised reward{unseen}, 0 to 1"

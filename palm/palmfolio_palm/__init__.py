@@ -45,6 +45,15 @@ from palmfolio_palm.grids import (
     round_weight,
     uniform_lattice,
 )
+from palmfolio_palm.output_diversity import (
+    DiversityFigures,
+    cosine_distances,
+    distinct_n,
+    mean_distance,
+    output_diversity,
+    self_bleu,
+    words,
+)
 from palmfolio_palm.pareto import pareto
 from palmfolio_palm.population.gaps import PopulationGaps, population_gaps
 from palmfolio_palm.population.portfolio import PopulationPortfolio, best_for_population
@@ -61,6 +70,7 @@ from palmfolio_palm.selection import (
     select,
     whole,
 )
+from palmfolio_palm.simple_portfolios import even_weights, random_portfolios, uniform_portfolio
 from palmfolio_palm.targets import Target, TargetInfeasible
 from palmfolio_palm.validation import Infeasible
 
@@ -71,6 +81,7 @@ __all__ = [
     "ConfidenceBound",
     "CornersUnavailable",
     "Cover",
+    "DiversityFigures",
     "Gap",
     "Infeasible",
     "MinimumPortfolio",
@@ -96,26 +107,35 @@ __all__ = [
     "confidence",
     "confidence_of_means",
     "corner_weights",
+    "cosine_distances",
     "curve",
+    "distinct_n",
+    "even_weights",
     "gap_at",
     "greedy_cover",
     "grid_size",
     "grid_weights",
     "hoeffding_bound",
     "lattice_resolution",
+    "mean_distance",
     "min_portfolio",
     "multiplicative_gap",
     "next_weights",
+    "output_diversity",
     "pareto",
     "population_gaps",
+    "random_portfolios",
     "refute",
     "round_weight",
     "route",
     "select",
+    "self_bleu",
     "starting_weights",
     "tradeoff_curve",
     "trainable_gap",
     "uniform_lattice",
+    "uniform_portfolio",
     "verify",
     "whole",
+    "words",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -30,7 +32,9 @@ def pareto(V: ArrayLike) -> IntArray:
 
 def pareto_rows(values: FloatArray) -> IntArray:
     """As `pareto`, for values that were checked already."""
-    n = len(values)
+    n, d = values.shape
+    if d <= 3:
+        return _swept(values)
     # A dominating row has the larger sum in exact arithmetic; the lexicographic order that
     # follows the sum keeps the claim true when rounding ties two sums.
     keys = (np.arange(n), *(-values.T), -values.sum(axis=1))
@@ -48,6 +52,33 @@ def pareto_rows(values: FloatArray) -> IntArray:
         kept = np.concatenate([kept, values[block]])
         kept_indices.append(block)
     return np.sort(np.concatenate(kept_indices)).astype(np.intp)
+
+
+def _swept(values: FloatArray) -> IntArray:
+    """`pareto_rows` over at most three traits, in n·log n steps instead of n².
+
+    Rows are met in an order in which whoever dominates a row comes before it. Then a row is kept
+    unless one before it is as good on the other two traits, and of these only the best pairs count.
+    """
+    padded = np.zeros((len(values), 3))
+    padded[:, : values.shape[1]] = values
+    order = np.lexsort((np.arange(len(values)), *(-padded.T[::-1])))
+    seconds: list[float] = []  # rising, while the thirds fall
+    thirds: list[float] = []
+    kept: list[int] = []
+    rows = padded[order, 1:].tolist()
+    for index, (second, third) in zip(order.tolist(), rows, strict=True):
+        at = bisect.bisect_left(seconds, second)
+        if at < len(seconds) and thirds[at] >= third:
+            continue
+        kept.append(index)
+        last = at + (at < len(seconds) and seconds[at] == second)
+        first = at
+        while first > 0 and thirds[first - 1] <= third:
+            first -= 1
+        seconds[first:last] = [second]
+        thirds[first:last] = [third]
+    return np.sort(np.array(kept, dtype=np.intp))
 
 
 def _covered(rows: FloatArray, kept: FloatArray) -> BoolArray:

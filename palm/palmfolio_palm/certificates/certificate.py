@@ -3,13 +3,15 @@
 Source: docs/algorithms.md, section 3. With U(w) the best utility among all candidates and L(w) the
 best among the members, the additive gap at eps is max over w of [(1 − eps)·U − L]₊ and the
 multiplicative gap at delta is max over w of [1 − (L + delta)/U]₊. Both maxima are at corner
-weights, so nothing is sampled.
+weights, so nothing is sampled. Where corner weights take more work than that, the gaps are closed
+in between weights that reach them and mixtures of members that bound them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,10 +22,10 @@ from palmfolio_palm.certificates.maximisers import (
     additive_maximisers,
     multiplicative_maximisers,
 )
+from palmfolio_palm.certificates.mixtures import CONFIRMED, check_additive, check_multiplicative
 from palmfolio_palm.pareto import pareto_rows
 from palmfolio_palm.validation import (
     TOLERANCE,
-    BoolArray,
     FloatArray,
     IntArray,
     check_delta,
@@ -37,6 +39,14 @@ from palmfolio_palm.validation import (
 _BLOCK_ENTRIES = 4_000_000
 # Best values of a trait below this, times weights and other values, come near the smallest floats.
 _UNDERFLOW = 1e-100
+# Work of one corner weight, and of one product of it with one candidate, in seconds.
+_CORNER, _PRODUCT = 5e-6, 1e-9
+# Work of the search by mixtures: about this, and so many products for each candidate and member.
+_SEARCH, _ROUNDS = 0.05, 60.0
+# So many corner weights are always compared: nothing is more exact.
+_LEAST_CORNERS = 5_000
+# The search by mixtures ends when its bounds are this near, relative to the largest value.
+_NEAR = 1e-11
 # A loss of this many times the best value leaves no gap; larger ones would overflow.
 _NO_GAP = 1e100
 
@@ -56,9 +66,10 @@ class Certificate:
             no meaning: a value is negative, or U(w) ≤ 0 at some weights.
         worst_weights_additive: (d,) weights at which `additive` is reached, Σ = 1.
         worst_weights_multiplicative: (d,) weights at which `multiplicative` is reached, or None.
-        method: "corners"; "lp" (one linear program per candidate); or "whole" (every
+        method: "corners"; "lp" (mixtures of the members and linear programs); or "whole" (every
             Pareto-optimal candidate is a member, so there is nothing to compute).
         corners: number of corner weights that were compared; 0 for the other methods.
+        exact: whether the gaps are reached; False where time ran out and they are upper bounds.
         confirmed: whether a second way, bounds by mixtures of the members, proved that no gap is
             larger; `select` and `certify` try that, the functions that search do not.
 
@@ -76,6 +87,7 @@ class Certificate:
     worst_weights_multiplicative: FloatArray | None
     method: Method
     corners: int
+    exact: bool = True
     confirmed: bool = False
 
     @property
@@ -120,7 +132,8 @@ def certificate(
         delta: additive loss ≥ 0 at which the multiplicative gap is taken.
         shifted: accept finite values outside [0, 1] (for example after a KL correction).
 
-    Falls back to `verify` when the corners cannot be enumerated (many members over many traits).
+    Corner weights decide, or, where these take more work (many members over many traits), bounds by
+    mixtures of the members and weights that reach them within 1e-9 of the largest value.
 
     Raises:
         ValueError: naming the argument.
@@ -135,27 +148,61 @@ def certificate(
 
 
 def certificates(
-    values: FloatArray, members: IntArray, targets: Sequence[tuple[float, float]]
+    values: FloatArray,
+    members: IntArray,
+    targets: Sequence[tuple[float, float]],
+    deadline: float = math.inf,
 ) -> list[Certificate]:
     """`certificate` at several (eps, delta), for arguments that were checked already.
 
     The corner weights, which take most of the time, are enumerated once.
+
+    Args:
+        deadline: on the clock `time.monotonic`, after which upper bounds are returned.
     """
-    candidates = values[pareto_rows(values)]
     ratio = _has_ratio(values)
     rows = values[members]
     try:
-        corners = corners_of(rows)
+        corners = corners_of(rows, _corners_worth(values, len(rows)))
     except CornersUnavailable:
-        # Whoever has a member that is as good on every trait adds nothing to a gap.
-        rivals = candidates[~are_near(candidates, rows, eps=0.0, delta=0.0)]
-        return [
-            _verify(candidates, rivals, rows, eps, delta, ratio=ratio) for eps, delta in targets
-        ]
+        return [_bounded(values, rows, eps, delta, deadline) for eps, delta in targets]
     return [
-        _evaluate(candidates, rows, corners, eps, delta, ratio=ratio, method="corners")
+        _evaluate(values, rows, corners, eps, delta, ratio=ratio, method="corners")
         for eps, delta in targets
     ]
+
+
+def _corners_worth(values: FloatArray, k: int) -> float:
+    """Up to how many corner weights take less work than the search by mixtures."""
+    n, d = values.shape
+    search = _SEARCH + _ROUNDS * n * k * d * _PRODUCT
+    return float(max(_LEAST_CORNERS, search / (_CORNER + n * d * _PRODUCT)))
+
+
+def _bounded(
+    values: FloatArray, rows: FloatArray, eps: float, delta: float, deadline: float
+) -> Certificate:
+    """The certificate by mixtures of the members, which bound it, and weights that reach it."""
+    d = values.shape[1]
+    ratio = _has_ratio(values)
+    weights = np.concatenate([np.full((1, d), 1.0 / d), np.eye(d)])
+    first = _evaluate(values, rows, weights, eps, delta, ratio=ratio, method="lp")
+    additive = check_additive(values, rows, eps, first.additive, deadline, _NEAR)
+    weights = np.concatenate([weights, additive.weights])
+    upper = np.inf
+    if first.multiplicative is not None:
+        # Where the additive gap is large the multiplicative one often is.
+        first = _evaluate(values, rows, weights, eps, delta, ratio=ratio, method="lp")
+        known = first.multiplicative or 0.0
+        relative = check_multiplicative(values, rows, delta, known, deadline, _NEAR)
+        weights, upper = np.concatenate([weights, relative.weights]), relative.upper
+    made = _evaluate(values, rows, weights, eps, delta, ratio=ratio, method="lp")
+    # A bound that is not reached is what is known: no gap is ever understated.
+    if additive.upper > made.additive + CONFIRMED * float(np.abs(values).max()):
+        made = replace(made, additive=additive.upper, exact=False)
+    if made.multiplicative is not None and upper > made.multiplicative + CONFIRMED:
+        made = replace(made, multiplicative=min(1.0, upper), exact=False)
+    return made
 
 
 def certificate_at(
@@ -251,20 +298,6 @@ def verify(
     return _verify(candidates, candidates, values[members], eps, delta, ratio=_has_ratio(values))
 
 
-def are_near(candidates: FloatArray, members: FloatArray, *, eps: float, delta: float) -> BoolArray:
-    """Which candidates c have one member v with v ≥ (1 − eps)·c − delta on every trait, as (n,).
-
-    At every weight they are within (eps, delta) of the members. Enough for that, not necessary.
-    """
-    near = np.zeros(len(candidates), dtype=bool)
-    block = max(1, _BLOCK_ENTRIES // members.size)
-    for i in range(0, len(candidates), block):
-        least = (1.0 - eps) * candidates[i : i + block, None, :] - delta
-        is_above: BoolArray = np.all(members[None, :, :] >= least, axis=2)
-        near[i : i + block] = is_above.any(axis=1)
-    return near
-
-
 def best_values(values: FloatArray, weights: FloatArray) -> FloatArray:
     """max over rows v of w·v for every row w of `weights`, as (m,), in bounded memory."""
     block = max(1, _BLOCK_ENTRIES // len(values))
@@ -279,19 +312,10 @@ def _check(
     return values, check_portfolio(P, len(values)), check_eps(eps), check_delta(delta)
 
 
-def _ratio(
-    best: FloatArray, reached: FloatArray, delta: float, weights: FloatArray
-) -> tuple[float, FloatArray]:
-    """The largest 1 − (L + delta)/U over some weights, and where."""
-    ratio = 1.0 - (reached + delta) / best
-    at = int(np.argmax(ratio))
-    return max(0.0, float(ratio[at])), weights[at].copy()
-
-
 def _ratio_in_units(
     candidates: FloatArray, members: FloatArray, delta: float, units: FloatArray
 ) -> tuple[float, FloatArray]:
-    """As `_ratio` over all weights, where weights times values would be denormal.
+    """The largest 1 − (L + delta)/U, and where, if weights times values would be denormal.
 
     In units of each trait's best value, with weights w_i·u_i, the ratio is the same and delta costs
     delta/u_i of a trait: everything is of ordinary size but the weights that are returned.
@@ -337,7 +361,9 @@ def _evaluate(
     if ratio and units.min() < _UNDERFLOW:
         relative, relative_at = _ratio_in_units(candidates, members, delta, units)
     elif ratio:
-        relative, relative_at = _ratio(best, reached, delta, weights)
+        shares = 1.0 - (reached + delta) / best
+        most = int(np.argmax(shares))
+        relative, relative_at = max(0.0, float(shares[most])), weights[most].copy()
     return Certificate(
         eps=eps,
         delta=delta,

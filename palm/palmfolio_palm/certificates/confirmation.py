@@ -14,7 +14,6 @@ import numpy as np
 
 from palmfolio_palm.certificates.certificate import Certificate, certificate_at
 from palmfolio_palm.certificates.mixtures import CONFIRMED, check_additive, check_multiplicative
-from palmfolio_palm.pareto import pareto_rows
 from palmfolio_palm.validation import FloatArray, IntArray
 
 # Seconds that a confirmation may take; a certificate that takes longer to confirm says so.
@@ -37,30 +36,22 @@ def confirm(
         True
     """
     deadline = time.monotonic() + seconds
-    candidates, rows = values[pareto_rows(values)], values[members]
-    try:
-        additive = check_additive(candidates, rows, exact.eps, exact.additive, deadline)
-        found, uppers = [additive.weights], [additive.upper]
-        if exact.multiplicative is not None:
-            ratio = check_multiplicative(
-                candidates, rows, exact.delta, exact.multiplicative, deadline
-            )
-            found.append(ratio.weights)
-            uppers.append(ratio.upper)
-    except RuntimeError:
-        # A linear program that no method solves proves nothing, in either direction.
-        return exact
+    rows = values[members]
+    additive = check_additive(values, rows, exact.eps, exact.additive, deadline)
+    found, uppers = [additive.weights], [additive.upper]
+    if exact.multiplicative is not None:
+        ratio = check_multiplicative(values, rows, exact.delta, exact.multiplicative, deadline)
+        found.append(ratio.weights)
+        uppers.append(ratio.upper)
     weights = np.concatenate(found)
     if len(weights):
-        exact = _larger(exact, certificate_at(candidates, rows, weights, exact.eps, exact.delta))
+        exact = _larger(exact, certificate_at(values, rows, weights, exact.eps, exact.delta))
     # Twice the slack: what was corrected above may have fallen short by it once more.
     slack = 2.0 * CONFIRMED
     allowed = [exact.additive + slack * float(np.abs(values).max())]
     if exact.multiplicative is not None:
         allowed.append(exact.multiplicative + slack)
-    confirmed = all(
-        upper is not None and upper <= most for upper, most in zip(uppers, allowed, strict=True)
-    )
+    confirmed = all(upper <= most for upper, most in zip(uppers, allowed, strict=True))
     return replace(exact, confirmed=confirmed)
 
 

@@ -15,16 +15,17 @@ from scipy.spatial import HalfspaceIntersection, QhullError
 from palmfolio_palm.pareto import pareto_rows
 from palmfolio_palm.validation import FloatArray, check_values
 
-# More corners than this, by an estimate, are not enumerated: they take a few seconds, and from
-# there on linear programs, whose number does not grow with the corners, take less.
+# More corners than this, by an estimate, are not enumerated: over few traits they take two seconds
+# and 400 MB. Over d traits a corner takes 1 + d²/250 times the work (measured from 3 to 60 traits)
+# and counts for as many.
 MAX_CORNERS = 400_000
 
 # Up to this `corner_bound` corners are enumerated without estimating how many there are. Real
-# fronts have far fewer than the bound (see `_are_too_many`), so it is above MAX_CORNERS.
-_FEW_CORNERS = 2_000_000
+# fronts have far fewer than the bound.
+_FEW_CORNERS = 20_000
 # `corner_bound` of the samples that estimate the number: a larger one estimates better and costs
 # a part of the enumeration that it may save.
-_SAMPLE_CORNERS = 200_000
+_SAMPLE_CORNERS = 20_000
 
 # A trait whose spread is below this share of the largest is enumerated in its own scale as well:
 # rounding of 1e-16 in the common scale is 1e-12 in its own, where corners would be lost.
@@ -70,8 +71,13 @@ def corner_weights(members: ArrayLike) -> FloatArray:
     return corners_of(check_values(members, "members", shifted=True))
 
 
-def corners_of(members: FloatArray) -> FloatArray:
-    """As `corner_weights`, for values that were checked already."""
+def corners_of(members: FloatArray, most: float | None = None) -> FloatArray:
+    """As `corner_weights`, for values that were checked already.
+
+    Args:
+        most: give up above this many, by an estimate; default `MAX_CORNERS`.
+    """
+    most = MAX_CORNERS if most is None else min(most, MAX_CORNERS)
     d = members.shape[1]
     if d == 1:
         return np.ones((1, 1))
@@ -82,7 +88,7 @@ def corners_of(members: FloatArray) -> FloatArray:
     if len(points) == 1 or spread.max() == 0.0:
         return np.eye(d)
     scaled = _distinct(points / spread.max())
-    if d > 2 and _are_too_many(scaled):
+    if d > 2 and estimated_corners(scaled) > most:
         raise CornersUnavailable(f"{len(points)} members over {d} traits have too many corners")
     find = _envelope if d == 2 else _intersect
     corners = find(scaled)
@@ -121,20 +127,21 @@ def corner_bound(k: int, d: int) -> int:
     return math.comb(facets - (d + 1) // 2, low) + math.comb(facets - low - 1, high)
 
 
-def _are_too_many(points: FloatArray) -> bool:
-    """Whether the corners are, by an estimate, more than `MAX_CORNERS`.
+def estimated_corners(points: FloatArray) -> float:
+    """About how many corners (k, d) points have, in units of the work for one over few traits.
 
     `corner_bound` is reached by contrived inputs only: random fronts have up to thousands of times
     fewer corners. So the corners of two samples are counted, and their growth is continued.
     """
     k, d = points.shape
-    if corner_bound(k, d) <= _FEW_CORNERS:
-        return False
-    few = max(m for m in range(2, k + 1) if m == 2 or corner_bound(m, d) <= _SAMPLE_CORNERS)
+    work = 1.0 + d * d / 250.0
+    if corner_bound(k, d) * work <= _FEW_CORNERS:
+        return 0.0
+    few = max(m for m in range(2, k + 1) if m == 2 or corner_bound(m, d) * work <= _SAMPLE_CORNERS)
     sample = points[np.random.default_rng(0).permutation(k)[:few]]
     half, whole = (len(_intersect(rows)) for rows in (sample[: few // 2], sample))
     growth = max(1.0, math.log(whole / half) / math.log(few / (few // 2)))
-    return bool(whole * (k / few) ** growth > MAX_CORNERS)
+    return float(work * whole * (k / few) ** growth)
 
 
 def _envelope(points: FloatArray) -> FloatArray:

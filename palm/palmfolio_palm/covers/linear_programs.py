@@ -11,14 +11,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from palmfolio_palm.certificates.certificate import are_near
 from palmfolio_palm.certificates.maximisers import additive_maximiser
 from palmfolio_palm.covers.cover_problem import CoverProblem
-from palmfolio_palm.validation import FloatArray, IntArray
+from palmfolio_palm.validation import BoolArray, FloatArray, IntArray
 
 # Seconds that `complete` has past the time limit. The alternative is to make every open candidate
 # a member; a few seconds of linear programs leave most of them out.
 GRACE = 3.0
+# Entries of a temporary array: 32 MB.
+_ENTRIES = 4_000_000
 
 
 def complete(
@@ -67,7 +68,7 @@ def violations(
 def _open_candidates(problem: CoverProblem, members: IntArray) -> IntArray:
     """Rows of the reference which no single member is near."""
     rows = problem.columns[members]
-    near = are_near(problem.reference, rows, eps=problem.eps, delta=problem.delta)
+    near = _are_near(problem.reference, rows, eps=problem.eps, delta=problem.delta)
     return np.flatnonzero(~near)
 
 
@@ -75,3 +76,19 @@ def _worst_weights(problem: CoverProblem, candidate: int, members: IntArray) -> 
     """Where a row of the reference is furthest above `members`; None within the target."""
     w = additive_maximiser(problem.reference[candidate], problem.columns[members], problem.eps)
     return w if problem.excess(members, w[None, :])[0] > 0.0 else None
+
+
+def _are_near(
+    candidates: FloatArray, members: FloatArray, *, eps: float, delta: float
+) -> BoolArray:
+    """Which candidates c have one member v with v ≥ (1 − eps)·c − delta on every trait, as (n,).
+
+    At every weight they are within (eps, delta) of the members. Enough for that, not necessary.
+    """
+    near = np.zeros(len(candidates), dtype=bool)
+    block = max(1, _ENTRIES // members.size)
+    for i in range(0, len(candidates), block):
+        least = (1.0 - eps) * candidates[i : i + block, None, :] - delta
+        is_above: BoolArray = np.all(members[None, :, :] >= least, axis=2)
+        near[i : i + block] = is_above.any(axis=1)
+    return near

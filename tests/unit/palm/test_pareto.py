@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 
 from palmfolio_palm import pareto
+from palmfolio_palm.pareto import pareto_rows
 from tests.support.palm_inputs import Floats, sphere, value_arrays
 
 
@@ -23,9 +24,12 @@ def test_equals_brute_force(V: Floats) -> None:
     assert pareto(V).tolist() == brute(V)
 
 
-def test_equals_brute_force_over_several_blocks() -> None:
-    V = np.round(np.random.default_rng(0).random((900, 3)), 2)
-    assert pareto(V).tolist() == brute(V)
+@pytest.mark.parametrize("d", [1, 2, 3, 4])
+@pytest.mark.parametrize("digits", [1, 2, 9])
+def test_equals_brute_force_over_several_blocks(d: int, digits: int) -> None:
+    V = np.round(np.random.default_rng(digits).random((700, d)) - 0.5, digits)
+    assert pareto(np.abs(V)).tolist() == brute(np.abs(V))
+    assert pareto_rows(V).tolist() == brute(V)
 
 
 def test_a_front_is_kept_whole() -> None:

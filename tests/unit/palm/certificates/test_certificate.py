@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,8 @@ from palmfolio_palm import (
     multiplicative_gap,
     verify,
 )
+from palmfolio_palm.certificates import corners
+from palmfolio_palm.certificates.certificate import certificates
 from tests.support.palm_inputs import Floats, deltas, epsilons, sphere, values_and_portfolio
 
 Case = tuple[Floats, list[int]]
@@ -101,11 +105,40 @@ def test_falls_back_to_lps_when_corners_are_too_many() -> None:
 
 def test_many_members_have_far_fewer_corners_than_they_might() -> None:
     V = sphere(700, 6)
-    exact = certificate(V, np.arange(550), 0.01)
-    assert exact.method == "corners"
+    exact, W = certificate(V, np.arange(550), 0.01), corner_weights(V[:550])
+    gaps = 0.99 * (W @ V.T).max(axis=1) - (W @ V[:550].T).max(axis=1)
+    assert exact.additive == pytest.approx(gaps.max(), abs=1e-9)
     users = np.random.default_rng(0).dirichlet(np.full(6, 0.5), size=2000)
     gaps = 0.99 * (users @ V.T).max(axis=1) - (users @ V[:550].T).max(axis=1)
     assert gaps.max() <= exact.additive + 1e-9
+
+
+@given(values_and_portfolio(max_n=14, max_d=6), epsilons, deltas)
+def test_mixtures_give_what_corners_give(case: Case, eps: float, delta: float) -> None:
+    V, P = case
+    by_corners = certificate(V, P, eps, delta)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corners, "_FEW_CORNERS", -1)
+        patch.setattr(corners, "MAX_CORNERS", -1)
+        exact = certificate(V, P, eps, delta)
+    assert exact.additive == pytest.approx(by_corners.additive, abs=1e-8)
+    assert exact.multiplicative == pytest.approx(by_corners.multiplicative, abs=1e-8)
+    assert exact.exact
+
+
+@pytest.mark.parametrize("d", [2, 5, 20])
+def test_out_of_time_the_gaps_are_upper_bounds(d: int) -> None:
+    V, P = sphere(300, d), np.arange(12)
+    true = certificate(V, P, 0.02, 0.01)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corners, "_FEW_CORNERS", -1)
+        patch.setattr(corners, "MAX_CORNERS", -1)
+        late = certificates(V, P, [(0.02, 0.01)], time.monotonic() - 1.0)[0]
+    assert late.additive >= true.additive - 1e-9
+    assert late.multiplicative is not None and true.multiplicative is not None
+    assert late.multiplicative >= true.multiplicative - 1e-9
+    if d > 2:
+        assert late.method == "lp" and not late.exact
 
 
 def test_two_traits_by_hand() -> None:

@@ -5,6 +5,7 @@ those of torch's compiler; they lay a weight out once. On short batches this sav
 Besides, the last digit of a row of the product does not depend on the number of other rows.
 """
 
+import inspect
 from collections import Counter
 from typing import Any
 
@@ -52,7 +53,8 @@ class OneDnnLinear(torch.nn.Module):
 def use_onednn(model: Any, device: str) -> None:
     """Replaces a model's linear layers by `OneDnnLinear`, where the outputs stay the same.
 
-    A layer that shares its weight with others is kept, so that the weight is not held twice.
+    A layer that shares its weight with others is kept, so that the weight is not held twice. So is
+    a layer whose weight the code of its model reads, as T5's does.
     """
     if not is_cpu(device):
         return
@@ -65,12 +67,20 @@ def use_onednn(model: Any, device: str) -> None:
         for name, layer in list(parent.named_children()):
             if type(layer) is not torch.nn.Linear or layer.weight.dtype not in _DTYPES:
                 continue
-            if shared[layer.weight.data_ptr()] > 1:
+            if shared[layer.weight.data_ptr()] > 1 or _reads_weight(parent, name):
                 continue
             replacement = _replacement(layer)
             if replacement is None:
                 return
             setattr(parent, name, replacement)
+
+
+def _reads_weight(parent: torch.nn.Module, name: str) -> bool:
+    """Whether the code of a module's class reads the weight of its layer of that name."""
+    try:
+        return f"self.{name}.weight" in inspect.getsource(type(parent))
+    except (OSError, TypeError):  # a class without its source
+        return True
 
 
 def _replacement(layer: torch.nn.Linear) -> OneDnnLinear | None:

@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import MistralConfig, MistralForSequenceClassification
 
 from palmfolio_scorer.models.classifier import ClassifierModel
-from palmfolio_scorer.models.embedding import EmbeddingModel
+from palmfolio_scorer.models.embeddings import EmbeddingModel
 from palmfolio_scorer.models.language import LanguageModel
 from palmfolio_scorer.models.model import Encoded, ModelOptions
 from palmfolio_scorer.models.packed.sequences import current_pack, pack, packed, packed_attention

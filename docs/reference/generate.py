@@ -1,8 +1,8 @@
 """Writes the reference in this folder from the code: `make reference`.
 
 - `cli.md`: every command with its options, as Typer's own `utils docs` writes them.
-- `sdk.md`, `palm.md`, `testing.md`: the public names of a package with signatures and docstrings,
-  which griffe reads from the source.
+- `sdk.md`, `palm.md`, `files.md`, `testing.md`: the public names of a package with signatures and
+  docstrings, which griffe reads from the source.
 
 With `--check`, writes nothing and fails when a file is not what the code gives now.
 """
@@ -253,6 +253,7 @@ def reference() -> dict[str, str]:
         "cli.md": command_line(),
         "sdk.md": sdk(),
         "palm.md": package("palmfolio_palm", "The mathematics"),
+        "files.md": package("palmfolio.files", "Prompts and samples from files"),
         "testing.md": package("palmfolio.testing", "Integration tests"),
     }
 

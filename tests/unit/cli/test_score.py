@@ -222,5 +222,5 @@ def test_a_file_without_samples_is_named(command: Command, endpoints: str, tmp_p
 
 def test_a_file_that_is_not_there_is_named(command: Command, endpoints: str) -> None:
     outcome = command("score", "absent.jsonl", "--endpoints", endpoints)
-    assert outcome.code == 1
+    assert outcome.code == 2
     assert outcome.err.startswith("error: ") and "absent.jsonl" in outcome.err

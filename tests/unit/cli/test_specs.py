@@ -8,7 +8,7 @@ import yaml
 
 import palmfolio
 from palmfolio.cli.files.portfolio_spec import load_portfolio
-from palmfolio.cli.files.prompts import read_prompts
+from palmfolio.files import read_prompts
 
 CONTENT: dict[str, Any] = {
     "portfolio": "quickstart",
@@ -42,8 +42,9 @@ def _write(folder: Path, **changes: Any) -> Path:
 def test_a_file_becomes_a_spec(tmp_path: Path) -> None:
     loaded = load_portfolio(_write(tmp_path))
     assert loaded.portfolio_id == "quickstart"
-    assert loaded.training_prompts == ("first prompt", "second prompt")
-    assert loaded.evaluation_prompts == ("third\nprompt", palmfolio.Prompt("2 + 2?", reference="4"))
+    assert list(map(str, loaded.training_prompts)) == ["first prompt", "second prompt"]
+    second = palmfolio.Prompt("2 + 2?", reference="4")
+    assert loaded.evaluation_prompts == (palmfolio.Prompt("third\nprompt"), second)
     spec = loaded.with_prompt_sets("promptSets/1", "promptSets/2")
     assert (spec.training_prompt_set, spec.evaluation_prompt_set) == (
         "promptSets/1",
@@ -109,6 +110,29 @@ def test_mistakes_are_named(tmp_path: Path, changes: dict[str, Any], message: st
         load_portfolio(_write(tmp_path, **changes))
 
 
+def test_prompt_files_may_have_columns_of_other_names(tmp_path: Path) -> None:
+    (tmp_path / "q.csv").write_text("question,answer\n2 + 2?,4\n")
+    named = {"file": "q.csv", "fields": {"prompt": "question", "reference": "answer"}}
+    loaded = load_portfolio(_write(tmp_path, evaluation_prompts=named))
+    assert loaded.evaluation_prompts == (palmfolio.Prompt("2 + 2?", reference="4"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({}, r"training_prompts\.file is required"),
+        ({"file": ""}, "training_prompts is required: training_prompts: FILE"),
+        ({"file": "train.txt", "columns": {}}, r"training_prompts\.columns is unknown"),
+        ({"file": "train.txt", "fields": {"question": "prompt"}}, "field 'question' is unknown"),
+        ({"file": "train.txt", "format": "xls"}, "format 'xls' is unknown"),
+        (["train.txt"], "training_prompts is required"),
+    ],
+)
+def test_mistakes_about_prompt_files_are_named(tmp_path: Path, value: Any, message: str) -> None:
+    with pytest.raises(palmfolio.ConfigurationError, match=message):
+        load_portfolio(_write(tmp_path, training_prompts=value))
+
+
 def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text("traits: [a\n")
@@ -121,7 +145,7 @@ def test_a_file_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     [
         ("empty.txt", "\n \n", "holds no prompts"),
         ("broken.jsonl", "{", "line 1: not JSON"),
-        ("number.jsonl", '{"prompt": "a", "reference": 4}', "`reference` must be a text"),
+        ("number.jsonl", '{"prompt": "a", "reference": [4]}', "`reference` must be a text"),
         ("missing.jsonl", '{"prompt": "a"}\n{"text": "b"}', "line 2: needs a `prompt`"),
     ],
 )

@@ -27,6 +27,31 @@ Endpoints = Annotated[
         show_default=False,
     ),
 ]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="The file's format, whatever its ending: txt, jsonl, json, csv, tsv or parquet; "
+        "`csv.gz` for one that is compressed. Required for `-`.",
+        show_default=False,
+    ),
+]
+Fields = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--field",
+        metavar="FIELD=COLUMN",
+        help="Which column holds a field, where their names differ: `prompt=question`; may be "
+        "given several times.",
+        show_default=False,
+    ),
+]
+PROMPT_FILE = (
+    ".txt with a prompt a line, or rows with a `prompt` and optionally a `reference` in .jsonl, "
+    ".json, .csv, .tsv or .parquet; each also .gz. `-` is standard input."
+)
+"""Which files of prompts there are, for the help."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 

@@ -1,6 +1,10 @@
-"""Pairs on the command line: weights, `helpful=0.6,brief=0.4`, and versions, `helpful=v3`."""
+"""Pairs on the command line.
+
+Weights, `helpful=0.6,brief=0.4`, versions, `helpful=v3`, and columns, `prompt=question`.
+"""
 
 import math
+from collections.abc import Sequence
 
 import typer
 
@@ -26,6 +30,27 @@ def parse_versions(text: str) -> dict[str, str]:
         typer.BadParameter: not of the form `trait=version,…`, or a trait twice.
     """
     return _pairs(text, "trait=version", "helpful=v3,brief=v1") if text.strip() else {}
+
+
+def parse_fields(pairs: Sequence[str] | None) -> dict[str, str]:
+    """Columns by field, from `prompt=question` and its like.
+
+    Raises:
+        typer.BadParameter: not of the form `field=column`, or a field twice.
+    """
+    fields: dict[str, str] = {}
+    for pair in pairs or ():
+        field, equals, column = pair.partition("=")
+        field = field.strip()
+        if not equals or not field or not column:
+            raise typer.BadParameter(
+                f"{pair!r} is not of the form FIELD=COLUMN; write for example "
+                "--field prompt=question"
+            )
+        if field in fields:
+            raise typer.BadParameter(f"the field {field!r} is given twice")
+        fields[field] = column
+    return fields
 
 
 def parse_names(text: str) -> tuple[str, ...]:

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palmfolio.cli import options
+from palmfolio.cli.pairs import parse_fields
 
 if TYPE_CHECKING:
     from palmfolio import Client, Rewards, Sample, ScoredSample
     from palmfolio.cli.files.reward_summary import Summary
-    from palmfolio.cli.files.samples import Line
+    from palmfolio.files import SampleRow
 
 
 def score(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="FILE.jsonl",
-            help="One JSON object a line: prompt, response and optionally reference.",
+            metavar="FILE",
+            help="Rows with a `prompt`, a `response` and optionally a `reference`, in .jsonl, "
+            ".json, .csv, .tsv or .parquet; each also .gz. `-` is standard input.",
             show_default=False,
         ),
     ] = None,
@@ -33,6 +35,8 @@ def score(
     traits: Annotated[
         str, typer.Option(metavar="NAME,…", help="Traits to score. Default: all.")
     ] = "",
+    field: options.Fields = None,
+    format: options.Format = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -50,7 +54,16 @@ def score(
     as_json: options.Json = False,
 ) -> None:
     """Score responses, one reward per trait."""
-    lines, total = _lines(file, prompt, response, reference)
+    rows: Iterable[SampleRow]
+    if file is None:
+        rows, total = _only_row(prompt, response, reference), 1
+    elif prompt is not None or response is not None:
+        raise typer.BadParameter("give FILE, or --prompt and --response, not both")
+    else:
+        from palmfolio.files import SampleFile
+
+        rows = SampleFile(file, format=format, fields=parse_fields(field), strict=False)
+        total = rows.count()
     wanted = [name.strip() for name in traits.split(",") if name.strip()]
     from palmfolio.cli.files.reward_summary import Summary
     from palmfolio.cli.files.rewards import RewardsFile
@@ -62,11 +75,11 @@ def score(
     progress = ScoreProgress(options.console(stderr=True), total)
     try:
         with options.client(endpoints) as client, writing or nullcontext(), progress:
-            for line, scored in _scored(client, lines, wanted, timeout):
-                summary.add(line, scored)
+            for row, scored in _scored(client, rows, wanted, timeout):
+                summary.add(row.number, scored)
                 progress.show(summary.samples)
                 if writing:
-                    writing.write(line, scored)
+                    writing.write(row, scored)
                 else:
                     kept.append(scored)
     except BaseException:
@@ -77,34 +90,28 @@ def score(
     _fail_where_incomplete(summary)
 
 
-def _lines(
-    file: Path | None, prompt: str | None, response: str | None, reference: str | None
-) -> "tuple[Iterable[Line], int]":
+def _only_row(prompt: str | None, response: str | None, reference: str | None) -> "list[SampleRow]":
     from palmfolio import Sample
-    from palmfolio.cli.files.samples import Line, count_samples, read_samples
+    from palmfolio.files import SampleRow
 
-    if file is not None:
-        if prompt is not None or response is not None:
-            raise typer.BadParameter("give FILE.jsonl, or --prompt and --response, not both")
-        return read_samples(file), count_samples(file)
     if prompt is None or response is None:
-        raise typer.BadParameter("give FILE.jsonl, or both --prompt and --response")
-    return [Line(1, Sample(prompt, response, reference))], 1
+        raise typer.BadParameter("give FILE, or both --prompt and --response")
+    return [SampleRow(1, Sample(prompt, response, reference))]
 
 
 def _scored(
-    client: "Client", lines: "Iterable[Line]", traits: list[str], timeout: float | None
-) -> "Iterator[tuple[int, ScoredSample]]":
-    """Scored samples with their line numbers. Results come in the order of the samples."""
-    numbers: deque[int] = deque()
+    client: "Client", rows: "Iterable[SampleRow]", traits: list[str], timeout: float | None
+) -> "Iterator[tuple[SampleRow, ScoredSample]]":
+    """Rows with their scored samples. Results come in the order of the samples."""
+    sent: deque[SampleRow] = deque()
 
     def samples() -> "Iterator[Sample]":
-        for line in lines:
-            numbers.append(line.number)
-            yield line.sample
+        for row in rows:
+            sent.append(row)
+            yield row.sample
 
     for scored in client.scorer.score_stream(samples(), traits=traits, timeout=timeout):
-        yield numbers.popleft(), scored
+        yield sent.popleft(), scored
 
 
 def _show(

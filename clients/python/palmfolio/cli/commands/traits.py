@@ -9,6 +9,7 @@ import typer
 from palmfolio._names import resource_id
 from palmfolio.cli import options
 from palmfolio.cli.grammar import Noun
+from palmfolio.cli.pairs import parse_fields
 
 if TYPE_CHECKING:
     from palmfolio import Client, Sample, Trait
@@ -53,9 +54,8 @@ def calibrate(
     sample: Annotated[
         Path,
         typer.Option(
-            metavar="FILE.jsonl",
-            help="Typical responses, at least 8: one JSON object a line, as `palmfolio score` "
-            "takes it.",
+            metavar="FILE",
+            help="Typical responses, at least 8, in a file as `palmfolio score` takes it.",
         ),
     ],
     method: Annotated[
@@ -65,6 +65,8 @@ def calibrate(
             "`sigmoid`: logistic through the quartiles."
         ),
     ],
+    field: options.Fields = None,
+    format: options.Format = None,
     tail: Annotated[
         float,
         typer.Option(help="minmax: the share of samples that may lie beyond each end, below 0.5."),
@@ -80,10 +82,9 @@ def calibrate(
     Raw rewards stay as they are. Evaluations of the previous version are kept, and never mixed with
     those of the new version.
     """
-    from palmfolio.cli.files.samples import count_samples, read_samples
+    from palmfolio.files import read_samples
 
-    count_samples(sample)
-    samples = [line.sample for line in read_samples(sample)]
+    samples = list(read_samples(sample, format=format, fields=parse_fields(field)))
     with options.client(endpoints) as client:
         compared = _calibrated(client, name, samples, method, tail, dry_run)
     from palmfolio.cli.render.traits import comparison

@@ -3,8 +3,9 @@
     portfolio: quickstart                  # the id to build it under
     base_model: smollm2-135m-instruct
     traits: [relevance, brevity, warmth]
-    training_prompts: train_prompts.txt    # one prompt a line, or .jsonl (below)
-    evaluation_prompts: eval_prompts.txt   # paths are relative to the YAML file
+    training_prompts: train_prompts.txt    # docs/files.md tells which files there are
+    evaluation_prompts:                    # paths are relative to the YAML file
+      {file: questions.csv, fields: {prompt: question, reference: answer}}
     strategy:                  # or {grid: {}}, {uniform: {resolution: 4}}, {adaptive: {}}
       explicit:
         - weights: {relevance: 1, brevity: 1, warmth: 1}
@@ -15,21 +16,32 @@
     max_size: 4
     seed: 1
 
-A line of a .jsonl has a `prompt` and, for traits that compare with one, a `reference`.
 Weights may have any scale. A key that is left out takes the default that the protocol states.
 """
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from palmfolio.cli.files.prompts import read_prompts
 from palmfolio.cli.files.yaml_values import build, mapping, read_yaml
 from palmfolio.errors import ConfigurationError
+from palmfolio.files import read_prompts
 from palmfolio.types import PortfolioSpec, Prompt
 
 _PROMPT_SETS = ("training_prompt_set", "evaluation_prompt_set")
-_OWN_KEYS = ("portfolio", "training_prompts", "evaluation_prompts")
+_ID = "portfolio"
+_PROMPT_FILES = ("training_prompts", "evaluation_prompts")
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFile:
+    """What a portfolio file says about a file of prompts, as `read_prompts` takes it."""
+
+    file: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +49,8 @@ class PortfolioFile:
     """A portfolio file, read."""
 
     portfolio_id: str
-    training_prompts: tuple[str | Prompt, ...]
-    evaluation_prompts: tuple[str | Prompt, ...]
+    training_prompts: tuple[Prompt, ...]
+    evaluation_prompts: tuple[Prompt, ...]
     spec: PortfolioSpec
     """Its two prompt sets are empty until `with_prompt_sets`."""
 
@@ -57,10 +69,10 @@ def load_portfolio(path: Path) -> PortfolioFile:
             message names the file, the key and what is allowed.
     """
     content = dict(mapping(read_yaml(path), str(path)))
-    for key in _OWN_KEYS:
-        if not isinstance(content.get(key), str) or not content[key]:
-            raise ConfigurationError(f"{path}: {key} is required and must be a text")
-    own = {key: content.pop(key) for key in _OWN_KEYS}
+    portfolio_id = content.pop(_ID, None)
+    if not isinstance(portfolio_id, str) or not portfolio_id:
+        raise ConfigurationError(f"{path}: {_ID} is required and must be a text")
+    own = {key: _prompts(path, key, content.pop(key, None)) for key in _PROMPT_FILES}
     for key in _PROMPT_SETS:
         if key in content:
             allowed = key.removesuffix("_set") + "s"
@@ -68,8 +80,20 @@ def load_portfolio(path: Path) -> PortfolioFile:
     content |= dict.fromkeys(_PROMPT_SETS, "")
     spec: PortfolioSpec = build(PortfolioSpec, content, f"{path}: ")
     return PortfolioFile(
-        portfolio_id=own["portfolio"],
-        training_prompts=read_prompts(path.parent / own["training_prompts"]),
-        evaluation_prompts=read_prompts(path.parent / own["evaluation_prompts"]),
+        portfolio_id=portfolio_id,
+        training_prompts=own["training_prompts"],
+        evaluation_prompts=own["evaluation_prompts"],
         spec=spec,
     )
+
+
+def _prompts(path: Path, key: str, value: Any) -> tuple[Prompt, ...]:
+    """The prompts of the file that the value of a key names."""
+    if isinstance(value, str):
+        value = {"file": value}
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{path}: {key} is required: {key}: FILE")
+    named: PromptFile = build(PromptFile, value, f"{path}: {key}.")
+    if not named.file:
+        raise ConfigurationError(f"{path}: {key} is required: {key}: FILE")
+    return read_prompts(path.parent / named.file, format=named.format, fields=named.fields)

@@ -7,8 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from palmfolio.cli.render.plain import to_plain
 from palmfolio.errors import ConfigurationError
-from palmfolio.types import ScoredSample
+from palmfolio.files import SampleRow
+from palmfolio.types import Prompt, ScoredSample
 
 _ROWS_PER_GROUP = 4096
 _TEXTS = ("prompt", "response", "reference")
@@ -17,7 +19,7 @@ _TEXTS = ("prompt", "response", "reference")
 class Rows(Protocol):
     """A file format."""
 
-    def write(self, line: int, scored: ScoredSample) -> None:
+    def write(self, row: SampleRow, scored: ScoredSample) -> None:
         """Appends one row."""
 
     def close(self) -> None:
@@ -27,8 +29,9 @@ class Rows(Protocol):
 class RewardsFile:
     """A file of rewards, one row per sample in the order of the samples.
 
-    JSON lines hold `line`, the sample's texts, `normalised`, `raw` and `versions` by trait (null
-    where a trait failed), and `error`. Parquet has the same as flat columns: `normalised.TRAIT` …
+    JSON lines hold `line`, `policy` and `sample` where the input has them, the sample's texts,
+    `normalised`, `raw` and `versions` by trait (null where a trait failed), and `error`. Parquet
+    has the same as flat columns: `normalised.TRAIT` … `palmfolio select` reads both.
 
     The file appears at the end, when it is complete. After an error, the rows so far stay in
     `NAME.partial` in the same folder.
@@ -52,9 +55,9 @@ class RewardsFile:
         self._file = self._format(self.partial)
         return self
 
-    def write(self, line: int, scored: ScoredSample) -> None:
-        """Appends one sample's row; `line` is its line in the input file."""
-        self._file.write(line, scored)
+    def write(self, row: SampleRow, scored: ScoredSample) -> None:
+        """Appends one sample's row; `row` is where it comes from."""
+        self._file.write(row, scored)
         self.rows += 1
 
     def __exit__(
@@ -93,28 +96,43 @@ def _number(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _text(scored: ScoredSample, name: str) -> str:
-    return str(getattr(scored.sample, name) or "")
+def _reference(scored: ScoredSample) -> str:
+    sample = scored.sample
+    own = sample.prompt.reference if isinstance(sample.prompt, Prompt) else None
+    return (own if sample.reference is None else sample.reference) or ""
+
+
+def _prompt(scored: ScoredSample) -> Any:
+    """The text, or the messages as files of prompts hold them."""
+    prompt = scored.sample.prompt
+    if isinstance(prompt, str) or prompt.text is not None:
+        return str(prompt)
+    return to_plain(prompt.messages)
 
 
 class _JsonLines:
     def __init__(self, path: Path) -> None:
         self._file = path.open("w", encoding="utf-8")
 
-    def write(self, line: int, scored: ScoredSample) -> None:
+    def write(self, source: SampleRow, scored: ScoredSample) -> None:
         def by_trait(values: Any) -> dict[str, Any]:
             return dict(zip(scored.traits, values, strict=True))
 
         row = {
-            "line": line,
-            **{name: _text(scored, name) for name in _TEXTS},
+            "line": source.number,
+            "policy": source.policy,
+            "sample": source.index,
+            "prompt": _prompt(scored),
+            "response": scored.sample.response,
+            "reference": _reference(scored),
             "normalised": by_trait(map(_number, scored.normalised)),
             "raw": by_trait(map(_number, scored.raw)),
             "versions": by_trait(scored.trait_versions),
             "error": _error(scored),
         }
-        if not row["reference"]:
-            del row["reference"]
+        for name in ("policy", "sample", "reference"):
+            if row[name] in ("", None):
+                del row[name]
         try:
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
         except UnicodeEncodeError:  # a lone surrogate has no UTF-8 form, only an escape
@@ -130,11 +148,16 @@ class _Parquet:
         self._rows: list[dict[str, Any]] = []
         self._writer: Any = None
 
-    def write(self, line: int, scored: ScoredSample) -> None:
-        row: dict[str, Any] = {"line": line}
-        for name in _TEXTS:
+    def write(self, source: SampleRow, scored: ScoredSample) -> None:
+        row: dict[str, Any] = {
+            "line": source.number,
+            "policy": source.policy or None,
+            "sample": source.index,
+        }
+        texts = (str(scored.sample.prompt), scored.sample.response, _reference(scored))
+        for name, text in zip(_TEXTS, texts, strict=True):
             # A lone surrogate has no UTF-8 form, and Arrow refuses it.
-            row[name] = _text(scored, name).encode("utf-8", "replace").decode("utf-8")
+            row[name] = text.encode("utf-8", "replace").decode("utf-8")
         for kind, values in (("normalised", scored.normalised), ("raw", scored.raw)):
             row |= {f"{kind}.{t}": _number(v) for t, v in zip(scored.traits, values, strict=True)}
         row |= {
@@ -167,6 +190,6 @@ class _Parquet:
 
 
 def _arrow_type(pyarrow: Any, column: str) -> Any:
-    if column == "line":
+    if column in ("line", "sample"):
         return pyarrow.int64()
     return pyarrow.float32() if column.startswith(("normalised.", "raw.")) else pyarrow.string()

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from palmfolio.cli.files.text import read_text
 from palmfolio.errors import ConfigurationError
+from palmfolio.files.text import read_text
 from palmfolio.types.kinds import KINDS
 
 

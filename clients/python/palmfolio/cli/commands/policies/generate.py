@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from palmfolio.cli import options
+from palmfolio.cli.pairs import parse_fields
 
 
 def generate(
@@ -21,10 +22,12 @@ def generate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Prompts: one a line, or .jsonl with `prompt` and `reference`.",
+            help=f"Prompts: {options.PROMPT_FILE}",
             show_default=False,
         ),
     ] = None,
+    field: options.Fields = None,
+    format: options.Format = None,
     samples: Annotated[int, typer.Option(min=1, help="Responses for each prompt.")] = 1,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a response at most.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 1.0,
@@ -34,10 +37,11 @@ def generate(
     as_json: options.Json = False,
 ) -> None:
     """Sample responses from policies."""
-    from palmfolio import SamplingConfig
-    from palmfolio.cli.files.prompts import read_prompts
+    from palmfolio import Prompt, SamplingConfig
+    from palmfolio.files import read_prompts
 
-    texts = [*(prompt or []), *(read_prompts(prompts) if prompts else [])]
+    read = read_prompts(prompts, format=format, fields=parse_fields(field)) if prompts else ()
+    texts: list[str | Prompt] = [*(prompt or []), *read]
     if not texts:
         raise typer.BadParameter("give at least one --prompt, or --prompts FILE")
     sampling = SamplingConfig(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from palmfolio.cli import options
-from palmfolio.cli.pairs import parse_versions, parse_weights
+from palmfolio.cli.pairs import parse_fields, parse_versions, parse_weights
 
 if TYPE_CHECKING:
     from palmfolio import Client, GrpoConfig, Policy, Training
@@ -25,10 +25,12 @@ def train(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Prompts to train on: one a line, or .jsonl with `prompt` and `reference`.",
+            help=f"Prompts to train on: {options.PROMPT_FILE}",
             show_default=False,
         ),
     ] = None,
+    field: options.Fields = None,
+    format: options.Format = None,
     base_model: Annotated[
         str | None,
         typer.Option(
@@ -92,10 +94,11 @@ def train(
     Settings that are left out take the trainer's defaults.
     """
     from palmfolio import PolicySpec
-    from palmfolio.cli.files.prompts import read_prompts
+    from palmfolio.files import read_prompts
 
     parsed = parse_weights(weights)
-    texts = (*(prompt or ()), *(read_prompts(prompts) if prompts else ()))
+    read = read_prompts(prompts, format=format, fields=parse_fields(field)) if prompts else ()
+    texts = (*(prompt or ()), *read)
     if not texts:
         raise typer.BadParameter("give at least one --prompt, or --prompts FILE")
     method = _settings(

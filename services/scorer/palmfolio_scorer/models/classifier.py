@@ -20,7 +20,7 @@ from palmfolio_scorer.models.device import (
 from palmfolio_scorer.models.files import TraitLoadError, locate, model_revision
 from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, ModelOptions
 from palmfolio_scorer.models.score_head import has_score_head, load_score_head_model
-from palmfolio_scorer.models.tokenising import LimitedTokeniser
+from palmfolio_scorer.models.tokens.tokeniser import LimitedTokeniser
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ class ClassifierModel(DeviceModel):
     Attributes:
         num_labels: the number of logits.
         labels: positions of the logits, by name.
-        tokenizer: the model's own; it renders chat templates.
+        tokeniser: the model's own; it writes templates.
     """
 
     def __init__(self, options: ModelOptions, device: str) -> None:
@@ -53,18 +53,19 @@ class ClassifierModel(DeviceModel):
         source = locate(options)
         self.device = device
         self.dtype = resolve_dtype(options.dtype, device)
-        self._model, self.tokenizer = _load(source, options, self.dtype)
+        self._model, tokenizer = _load(source, options, self.dtype)
         self._model.to(device).eval()
         config = self._model.config
         self.revision = model_revision(source, getattr(config, "_commit_hash", None))
         self.num_labels = int(config.num_labels)
         self.labels = {str(name): int(i) for name, i in (config.label2id or {}).items()}
         self._text_config = config.get_text_config()
-        self._tokenise = LimitedTokeniser(
-            self.tokenizer,
+        self.tokeniser = LimitedTokeniser(
+            tokenizer,
             max_tokens=options.max_tokens,
             model_limit=getattr(self._text_config, "max_position_embeddings", None),
             overflow=options.overflow,
+            vocabulary=self._model.get_input_embeddings().num_embeddings,
         )
         # None where the model reads the last token of a row, whatever it is: no padding token.
         self._pad_id: int | None = self._text_config.pad_token_id
@@ -83,11 +84,11 @@ class ClassifierModel(DeviceModel):
         for size, positions in groups.items():
             chosen = [inputs[i] for i in positions]
             if size == 1:
-                rows = self._tokenise([parts[0] for parts in chosen])
+                rows = self.tokeniser([parts[0] for parts in chosen])
             elif size == 2:
-                rows = self._tokenise(chosen)
+                rows = self.tokeniser(chosen)
             else:
-                rows = self._tokenise([parts[1] for parts in chosen], special_tokens=False)
+                rows = self.tokeniser([parts[1] for parts in chosen], special_tokens=False)
             for i, row in zip(positions, rows, strict=True):
                 encoded[i] = row
         return [row for row in encoded if row is not None]

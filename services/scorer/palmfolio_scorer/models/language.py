@@ -15,6 +15,7 @@ from palmfolio_scorer.models.device import (
 )
 from palmfolio_scorer.models.files import TraitLoadError, locate, model_revision
 from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, ModelOptions
+from palmfolio_scorer.models.tokens.tokeniser import LimitedTokeniser
 from palmfolio_scorer.samples import SampleError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class LanguageModel(DeviceModel):
         self.dtype = resolve_dtype(options.dtype, device)
         hub = {"revision": options.revision, "trust_remote_code": options.trust_remote_code}
         try:
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(source, **hub)
+            tokenizer: Any = AutoTokenizer.from_pretrained(source, **hub)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source,
                 dtype=torch_dtype(self.dtype),
@@ -71,6 +72,13 @@ class LanguageModel(DeviceModel):
         self.revision = model_revision(source, getattr(self._model.config, "_commit_hash", None))
         limit = getattr(config, "max_position_embeddings", None) or 2**31
         self._max_tokens = min(options.max_tokens or limit, limit)
+        self.tokeniser = LimitedTokeniser(
+            tokenizer,
+            max_tokens=options.max_tokens,
+            model_limit=limit,
+            overflow=options.overflow,
+            vocabulary=self._model.get_input_embeddings().num_embeddings,
+        )
         self._overflow = options.overflow
         use_onednn(self._model, device)
         self._packed = self._packed_form()
@@ -137,7 +145,7 @@ class LanguageModel(DeviceModel):
         Raises:
             TraitLoadError: the text has no tokens.
         """
-        ids = self._ids(text)
+        ids = self._ids(self.tokeniser.written(text))
         if not ids:
             raise TraitLoadError(f"the answer {text!r} has no tokens")
         return ids[0]
@@ -148,14 +156,16 @@ class LanguageModel(DeviceModel):
         context_ids = self._ids(context) or [self._begin()]
         if question == NEXT:
             answers = [self.first_token(answer) for answer in rest]
-            return Encoded(self._cut(context_ids, 0), {"answers": answers})
+            ids = self._cut(context_ids, 0)
+            return Encoded(ids, {"answers": answers}, len(context_ids) - len(ids))
         completion = self._ids(rest[0])
         if not completion:
             raise SampleError("is empty: it has no log-probability", field="response")
         ids = self._cut(context_ids, len(completion)) + completion
         if len(ids) == len(completion):
             raise SampleError(f"leaves no room for the prompt in {self._max_tokens} tokens")
-        return Encoded(ids, {"start": len(ids) - len(completion)})
+        cut = len(context_ids) + len(completion) - len(ids)
+        return Encoded(ids, {"start": len(ids) - len(completion)}, cut)
 
     def _cut(self, context: list[int], completion: int) -> list[int]:
         """The context, cut at its beginning where it is too long for the completion.
@@ -174,11 +184,10 @@ class LanguageModel(DeviceModel):
         return context[-limit:]
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-        return ids
+        return self.tokeniser.ids(text)
 
     def _begin(self) -> int:
-        tokenizer = self.tokenizer
+        tokenizer = self.tokeniser.tokenizer
         begin = tokenizer.bos_token_id
         return int(begin if begin is not None else tokenizer.eos_token_id or 0)
 

@@ -27,6 +27,8 @@ class Encoded:
     """Token ids, without padding."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Other data that the model needs, for example token types."""
+    cut: int = 0
+    """Tokens that were cut off, because the model takes no more."""
 
     @property
     def length(self) -> int:

@@ -58,7 +58,12 @@ class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
 
     kind = "language_model"
     options_type = LanguageModelOptions
+    code_version = 2
     model: LanguageModel
+
+    def __init__(self, options: LanguageModelOptions) -> None:
+        super().__init__(options)
+        self._template = options.template or "{prompt}"
 
     def load(self, models: ModelStore) -> None:
         """Loads the model; a judge's answers must differ in their first tokens."""
@@ -67,24 +72,22 @@ class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
         yes, no = self.options.yes, self.options.no
         if self.options.measure == "judge" and self._first(yes) == self._first(no):
             raise TraitLoadError(f"the answers {yes!r} and {no!r} begin with the same token")
-        if self.options.chat_template and not self.model.tokenizer.chat_template:
+        tokeniser = self.model.tokeniser
+        if self.options.chat_template and not tokeniser.tokenizer.chat_template:
             raise TraitLoadError(f"the tokeniser of {self.options.model} has no chat template")
+        self._template = tokeniser.written(self._template)
 
     def fields(self) -> frozenset[TextField]:
         """What the context holds, and the response."""
-        return fields_of(self.options.template or "{prompt}") | {"response"}
+        return fields_of(self._template) | {"response"}
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: the response after its context, or the judge's question."""
-        context = render(self.options.template or "{prompt}", sample)
+        context = render(self._template, sample)
         if self.options.chat_template:
             turns = (ChatMessage("user", context),) if self.options.template else sample.messages
             messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-            context = str(
-                self.model.tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True
-                )
-            )
+            context = self.model.tokeniser.chat(messages, add_generation_prompt=True)
         if self.options.measure == "judge":
             return [(NEXT, context, self.options.yes, self.options.no)]
         return [(COMPLETION, context, sample.response)]

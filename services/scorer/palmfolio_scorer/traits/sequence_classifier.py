@@ -64,7 +64,13 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
 
     kind = "sequence_classifier"
     options_type = SequenceClassifierOptions
+    code_version = 2
     model: ClassifierModel
+
+    def __init__(self, options: SequenceClassifierOptions) -> None:
+        super().__init__(options)
+        template = options.template or ()
+        self._template: tuple[str, ...] = (template,) if isinstance(template, str) else template
 
     def load(self, models: ModelStore) -> None:
         """Loads the model and finds the label."""
@@ -73,8 +79,10 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
             ClassifierModel, shared, lambda device: ClassifierModel(shared, device)
         )
         self._label = self._find_label()
-        if self.options.chat_template and not self.model.tokenizer.chat_template:
+        tokeniser = self.model.tokeniser
+        if self.options.chat_template and not tokeniser.tokenizer.chat_template:
             raise TraitLoadError(f"the tokeniser of {self.options.model} has no chat template")
+        self._template = tuple(tokeniser.written(text) for text in self._template)
 
     def identity(self) -> dict[str, Any]:
         """As for every model, and the label by its position: its name does not matter."""
@@ -82,24 +90,17 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
 
     def fields(self) -> frozenset[TextField]:
         """What the template holds; a chat template takes prompt and response."""
-        template = self.options.template
-        if template is None:
-            return super().fields()
-        return fields_of(*([template] if isinstance(template, str) else template))
+        return fields_of(*self._template) if self._template else super().fields()
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: a text, a pair, or a rendered chat."""
-        template = self.options.template
-        if isinstance(template, str):
-            return [(render(template, sample),)]
-        if template is not None:
-            return [tuple(render(part, sample) for part in template)]
+        if self._template:
+            return [tuple(render(part, sample) for part in self._template)]
         messages = [
             *({"role": turn.role, "content": turn.content} for turn in sample.messages),
             {"role": "assistant", "content": sample.response},
         ]
-        text = self.model.tokenizer.apply_chat_template(messages, tokenize=False)
-        return [(RENDERED, str(text), "")]
+        return [(RENDERED, self.model.tokeniser.chat(messages), "")]
 
     def reward_from(self, sample: Sample, outputs: Sequence[Output]) -> float:
         """The label's logit or probability."""

@@ -14,7 +14,9 @@ from palmfolio_scorer.traits.catalogue.spec import parse_traits
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 from palmfolio_scorer.traits.embedding_similarity import EmbeddingSimilarity
 from palmfolio_scorer.traits.kind import ModelTrait
+from palmfolio_scorer.traits.language_model import LanguageModelTrait
 from palmfolio_scorer.traits.registry import make_trait
+from palmfolio_scorer.traits.sequence_classifier import SequenceClassifier
 from tests.support.tiny_models import classifier, language_model
 
 TURNS = (
@@ -95,14 +97,13 @@ def test_a_chat_template_gets_every_turn(tmp_path: Path) -> None:
         {"model": str(classifier("llama", tmp_path / "model")), "chat_template": True},
     )
     trait.load(ModelStore("cpu"))
-    assert isinstance(trait, ModelTrait)
+    assert isinstance(trait, SequenceClassifier)
     messages = [{"role": turn.role, "content": turn.content} for turn in TURNS]
     messages.append({"role": "assistant", "content": "It is 4"})
-    expected = trait.model.tokenizer.apply_chat_template(  # type: ignore[attr-defined]
-        messages, tokenize=False
-    )
-    ((_, text, _),) = trait.inputs(SAMPLE)
-    assert text == expected
+    tokenizer = trait.model.tokeniser.tokenizer
+    text = tokenizer.apply_chat_template(messages, tokenize=False)
+    (encoded,) = trait.model.encode(trait.inputs(SAMPLE))
+    assert encoded.ids == tokenizer(text, add_special_tokens=False)["input_ids"]
     assert "Hi" in text
 
 
@@ -110,14 +111,16 @@ def test_a_language_models_chat_template_gets_every_turn(tmp_path: Path) -> None
     folder = str(language_model(tmp_path / "model"))
     trait = make_trait("language_model", {"model": folder, "chat_template": True})
     trait.load(ModelStore("cpu"))
-    assert isinstance(trait, ModelTrait)
-    expected = trait.model.tokenizer.apply_chat_template(  # type: ignore[attr-defined]
+    assert isinstance(trait, LanguageModelTrait)
+    tokenizer = trait.model.tokeniser.tokenizer
+    text = tokenizer.apply_chat_template(
         [{"role": turn.role, "content": turn.content} for turn in TURNS],
         tokenize=False,
         add_generation_prompt=True,
     )
-    ((_, context, response),) = trait.inputs(SAMPLE)
-    assert (context, response) == (expected, "It is 4")
+    ids = tokenizer([text, "It is 4"], add_special_tokens=False)["input_ids"]
+    (encoded,) = trait.model.encode(trait.inputs(SAMPLE))
+    assert encoded.ids == ids[0] + ids[1]
 
 
 def test_readers_of_one_text_get_the_turns_as_lines() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.model import Encoded, ModelOptions
-from palmfolio_scorer.models.tokenising import LimitedTokeniser
+from palmfolio_scorer.models.tokens.tokeniser import LimitedTokeniser
 from palmfolio_scorer.samples import SampleError
 
 Role = Literal["text", "query", "document"]
@@ -86,6 +86,7 @@ class _PlainTexts(EmbeddingTexts):
 
     def encode(self, texts: Sequence[str], prefix: str, role: Role) -> list[Encoded]:
         """The tokeniser's own tokens."""
+        prefix = self._tokenise.written(prefix)
         encoded = self._tokenise([prefix + text for text in texts])
         if prefix and self._without_prefix:
             # One token at the end may be the tokeniser's own; it does not end the prefix.

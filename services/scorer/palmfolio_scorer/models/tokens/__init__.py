@@ -1,0 +1,1 @@
+"""From texts to tokens: limits, and control tokens that only templates write."""

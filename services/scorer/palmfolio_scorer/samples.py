@@ -1,7 +1,8 @@
 """A sample to score, and the failure that replaces a reward that cannot be computed."""
 
+import unicodedata
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, TypeAlias
 
 from palmfolio_runtime.prompts import ChatMessage, Prompt
 
@@ -9,6 +10,14 @@ FailureCode = Literal["INVALID_ARGUMENT", "UNAVAILABLE", "DEADLINE_EXCEEDED", "I
 """INVALID_ARGUMENT: the sample is at fault. UNAVAILABLE: the trait could not be loaded, or the
 scorer is shutting down. DEADLINE_EXCEEDED: too late. INTERNAL: the trait failed, or its reward is
 not finite."""
+
+EmptyResponse: TypeAlias = float | Literal["judged", "unscorable"]
+"""What a trait gives a response that says nothing: a stated raw reward; `unscorable`: no reward;
+`judged`: what it gives any other response with the same text."""
+
+_INVISIBLE: Final = {"Cc", "Cf"}
+# Characters that Unicode counts as letters or symbols, and that show nothing.
+_BLANKS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 TextField = Literal["prompt", "response", "reference"]
 TEXT_FIELDS: tuple[TextField, ...] = ("prompt", "response", "reference")
@@ -75,6 +84,19 @@ class SampleError(Exception):
     ) -> None:
         super().__init__(message)
         self.failure = SampleFailure(code, message, field)
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text shows nothing: it is empty, or only white space and invisible characters.
+
+    Example:
+        >>> says_nothing(" \\n\\u200b"), says_nothing(".")
+        (True, False)
+    """
+    return all(
+        character.isspace() or character in _BLANKS or unicodedata.category(character) in _INVISIBLE
+        for character in text
+    )
 
 
 def check_text(sample: Sample, max_characters: int) -> SampleFailure | None:

@@ -47,6 +47,9 @@ class Trait:
     fields: tuple[str, ...] = ()
     """What it reads of a sample: of `prompt`, `reference` and `response`. A trait that reads the
     reference cannot score a sample without one. Empty while the trait cannot be scored."""
+    empty_response: str = ""
+    """What a response that says nothing gets: a raw reward such as `0`; `unscorable`, no reward; or
+    `judged`, what the trait makes of it. Empty while the trait cannot be scored."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from palmfolio.v1 import prompts_pb2 as palmfolio_dot_v1_dot_prompts__pb2
 from palmfolio.v1 import types_pb2 as palmfolio_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19palmfolio/v1/scorer.proto\x12\x0cpalmfolio.v1\x1a\x1apalmfolio/v1/prompts.proto\x1a\x18palmfolio/v1/types.proto\"\xfc\x01\n\x05Trait\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\rnormalisation\x18\x05 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x37\n\nprovenance\x18\x08 \x03(\x0b\x32#.palmfolio.v1.Trait.ProvenanceEntry\x12\x0e\n\x06\x66ields\x18\t \x03(\t\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x11ListTraitsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListTraitsResponse\x12#\n\x06traits\x18\x01 \x03(\x0b\x32\x13.palmfolio.v1.Trait\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x06Sample\x12$\n\x06prompt\x18\x01 \x01(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x10\n\x08response\x18\x02 \x01(\t\"E\n\x0cScoreRequest\x12%\n\x07samples\x18\x01 \x03(\x0b\x32\x14.palmfolio.v1.Sample\x12\x0e\n\x06traits\x18\x02 \x03(\t\"<\n\rScoreResponse\x12+\n\x07rewards\x18\x01 \x01(\x0b\x32\x1a.palmfolio.v1.RewardMatrix\"L\n\x12ScoreStreamRequest\x12\x0e\n\x06traits\x18\x01 \x03(\t\x12&\n\x05items\x18\x02 \x03(\x0b\x32\x17.palmfolio.v1.ScoreItem\"=\n\tScoreItem\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x06sample\x18\x02 \x01(\x0b\x32\x14.palmfolio.v1.Sample\"O\n\x13ScoreStreamResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12+\n\x07rewards\x18\x02 \x01(\x0b\x32\x1a.palmfolio.v1.RewardMatrix\"\xb2\x01\n\x10\x43\x61librateRequest\x12\r\n\x05trait\x18\x01 \x01(\t\x12%\n\x07samples\x18\x02 \x03(\x0b\x32\x14.palmfolio.v1.Sample\x12/\n\x06method\x18\x03 \x01(\x0e\x32\x1f.palmfolio.v1.CalibrationMethod\x12\x0c\n\x04tail\x18\x04 \x01(\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"\x80\x01\n\x11\x43\x61librateResponse\x12\"\n\x05trait\x18\x01 \x01(\x0b\x32\x13.palmfolio.v1.Trait\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x16\n\x0escored_samples\x18\x03 \x01(\x05\x12\x15\n\rraw_quantiles\x18\x04 \x03(\x01*\x97\x01\n\x11\x43\x61librationMethod\x12\"\n\x1e\x43\x41LIBRATION_METHOD_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43\x41LIBRATION_METHOD_MINMAX\x10\x01\x12\x1f\n\x1b\x43\x41LIBRATION_METHOD_QUANTILE\x10\x02\x12\x1e\n\x1a\x43\x41LIBRATION_METHOD_SIGMOID\x10\x03\x32\xa4\x03\n\x06Scorer\x12T\n\nListTraits\x12\x1f.palmfolio.v1.ListTraitsRequest\x1a .palmfolio.v1.ListTraitsResponse\"\x03\x90\x02\x01\x12R\n\rGetServerInfo\x12\".palmfolio.v1.GetServerInfoRequest\x1a\x18.palmfolio.v1.ServerInfo\"\x03\x90\x02\x01\x12\x45\n\x05Score\x12\x1a.palmfolio.v1.ScoreRequest\x1a\x1b.palmfolio.v1.ScoreResponse\"\x03\x90\x02\x01\x12[\n\x0bScoreStream\x12 .palmfolio.v1.ScoreStreamRequest\x1a!.palmfolio.v1.ScoreStreamResponse\"\x03\x90\x02\x01(\x01\x30\x01\x12L\n\tCalibrate\x12\x1e.palmfolio.v1.CalibrateRequest\x1a\x1f.palmfolio.v1.CalibrateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19palmfolio/v1/scorer.proto\x12\x0cpalmfolio.v1\x1a\x1apalmfolio/v1/prompts.proto\x1a\x18palmfolio/v1/types.proto\"\x94\x02\n\x05Trait\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x15\n\rnormalisation\x18\x05 \x01(\t\x12\x0f\n\x07\x66\x61ilure\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x37\n\nprovenance\x18\x08 \x03(\x0b\x32#.palmfolio.v1.Trait.ProvenanceEntry\x12\x0e\n\x06\x66ields\x18\t \x03(\t\x12\x16\n\x0e\x65mpty_response\x18\n \x01(\t\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\":\n\x11ListTraitsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x12ListTraitsResponse\x12#\n\x06traits\x18\x01 \x03(\x0b\x32\x13.palmfolio.v1.Trait\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x06Sample\x12$\n\x06prompt\x18\x01 \x01(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x10\n\x08response\x18\x02 \x01(\t\"E\n\x0cScoreRequest\x12%\n\x07samples\x18\x01 \x03(\x0b\x32\x14.palmfolio.v1.Sample\x12\x0e\n\x06traits\x18\x02 \x03(\t\"<\n\rScoreResponse\x12+\n\x07rewards\x18\x01 \x01(\x0b\x32\x1a.palmfolio.v1.RewardMatrix\"L\n\x12ScoreStreamRequest\x12\x0e\n\x06traits\x18\x01 \x03(\t\x12&\n\x05items\x18\x02 \x03(\x0b\x32\x17.palmfolio.v1.ScoreItem\"=\n\tScoreItem\x12\n\n\x02id\x18\x01 \x01(\t\x12$\n\x06sample\x18\x02 \x01(\x0b\x32\x14.palmfolio.v1.Sample\"O\n\x13ScoreStreamResponse\x12\x0b\n\x03ids\x18\x01 \x03(\t\x12+\n\x07rewards\x18\x02 \x01(\x0b\x32\x1a.palmfolio.v1.RewardMatrix\"\xb2\x01\n\x10\x43\x61librateRequest\x12\r\n\x05trait\x18\x01 \x01(\t\x12%\n\x07samples\x18\x02 \x03(\x0b\x32\x14.palmfolio.v1.Sample\x12/\n\x06method\x18\x03 \x01(\x0e\x32\x1f.palmfolio.v1.CalibrationMethod\x12\x0c\n\x04tail\x18\x04 \x01(\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"\x80\x01\n\x11\x43\x61librateResponse\x12\"\n\x05trait\x18\x01 \x01(\x0b\x32\x13.palmfolio.v1.Trait\x12\x18\n\x10previous_version\x18\x02 \x01(\t\x12\x16\n\x0escored_samples\x18\x03 \x01(\x05\x12\x15\n\rraw_quantiles\x18\x04 \x03(\x01*\x97\x01\n\x11\x43\x61librationMethod\x12\"\n\x1e\x43\x41LIBRATION_METHOD_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43\x41LIBRATION_METHOD_MINMAX\x10\x01\x12\x1f\n\x1b\x43\x41LIBRATION_METHOD_QUANTILE\x10\x02\x12\x1e\n\x1a\x43\x41LIBRATION_METHOD_SIGMOID\x10\x03\x32\xa4\x03\n\x06Scorer\x12T\n\nListTraits\x12\x1f.palmfolio.v1.ListTraitsRequest\x1a .palmfolio.v1.ListTraitsResponse\"\x03\x90\x02\x01\x12R\n\rGetServerInfo\x12\".palmfolio.v1.GetServerInfoRequest\x1a\x18.palmfolio.v1.ServerInfo\"\x03\x90\x02\x01\x12\x45\n\x05Score\x12\x1a.palmfolio.v1.ScoreRequest\x1a\x1b.palmfolio.v1.ScoreResponse\"\x03\x90\x02\x01\x12[\n\x0bScoreStream\x12 .palmfolio.v1.ScoreStreamRequest\x1a!.palmfolio.v1.ScoreStreamResponse\"\x03\x90\x02\x01(\x01\x30\x01\x12L\n\tCalibrate\x12\x1e.palmfolio.v1.CalibrateRequest\x1a\x1f.palmfolio.v1.CalibrateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,32 +43,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SCORER'].methods_by_name['Score']._serialized_options = b'\220\002\001'
   _globals['_SCORER'].methods_by_name['ScoreStream']._loaded_options = None
   _globals['_SCORER'].methods_by_name['ScoreStream']._serialized_options = b'\220\002\001'
-  _globals['_CALIBRATIONMETHOD']._serialized_start=1230
-  _globals['_CALIBRATIONMETHOD']._serialized_end=1381
+  _globals['_CALIBRATIONMETHOD']._serialized_start=1254
+  _globals['_CALIBRATIONMETHOD']._serialized_end=1405
   _globals['_TRAIT']._serialized_start=98
-  _globals['_TRAIT']._serialized_end=350
-  _globals['_TRAIT_PROVENANCEENTRY']._serialized_start=301
-  _globals['_TRAIT_PROVENANCEENTRY']._serialized_end=350
-  _globals['_LISTTRAITSREQUEST']._serialized_start=352
-  _globals['_LISTTRAITSREQUEST']._serialized_end=410
-  _globals['_LISTTRAITSRESPONSE']._serialized_start=412
-  _globals['_LISTTRAITSRESPONSE']._serialized_end=494
-  _globals['_SAMPLE']._serialized_start=496
-  _globals['_SAMPLE']._serialized_end=560
-  _globals['_SCOREREQUEST']._serialized_start=562
-  _globals['_SCOREREQUEST']._serialized_end=631
-  _globals['_SCORERESPONSE']._serialized_start=633
-  _globals['_SCORERESPONSE']._serialized_end=693
-  _globals['_SCORESTREAMREQUEST']._serialized_start=695
-  _globals['_SCORESTREAMREQUEST']._serialized_end=771
-  _globals['_SCOREITEM']._serialized_start=773
-  _globals['_SCOREITEM']._serialized_end=834
-  _globals['_SCORESTREAMRESPONSE']._serialized_start=836
-  _globals['_SCORESTREAMRESPONSE']._serialized_end=915
-  _globals['_CALIBRATEREQUEST']._serialized_start=918
-  _globals['_CALIBRATEREQUEST']._serialized_end=1096
-  _globals['_CALIBRATERESPONSE']._serialized_start=1099
-  _globals['_CALIBRATERESPONSE']._serialized_end=1227
-  _globals['_SCORER']._serialized_start=1384
-  _globals['_SCORER']._serialized_end=1804
+  _globals['_TRAIT']._serialized_end=374
+  _globals['_TRAIT_PROVENANCEENTRY']._serialized_start=325
+  _globals['_TRAIT_PROVENANCEENTRY']._serialized_end=374
+  _globals['_LISTTRAITSREQUEST']._serialized_start=376
+  _globals['_LISTTRAITSREQUEST']._serialized_end=434
+  _globals['_LISTTRAITSRESPONSE']._serialized_start=436
+  _globals['_LISTTRAITSRESPONSE']._serialized_end=518
+  _globals['_SAMPLE']._serialized_start=520
+  _globals['_SAMPLE']._serialized_end=584
+  _globals['_SCOREREQUEST']._serialized_start=586
+  _globals['_SCOREREQUEST']._serialized_end=655
+  _globals['_SCORERESPONSE']._serialized_start=657
+  _globals['_SCORERESPONSE']._serialized_end=717
+  _globals['_SCORESTREAMREQUEST']._serialized_start=719
+  _globals['_SCORESTREAMREQUEST']._serialized_end=795
+  _globals['_SCOREITEM']._serialized_start=797
+  _globals['_SCOREITEM']._serialized_end=858
+  _globals['_SCORESTREAMRESPONSE']._serialized_start=860
+  _globals['_SCORESTREAMRESPONSE']._serialized_end=939
+  _globals['_CALIBRATEREQUEST']._serialized_start=942
+  _globals['_CALIBRATEREQUEST']._serialized_end=1120
+  _globals['_CALIBRATERESPONSE']._serialized_start=1123
+  _globals['_CALIBRATERESPONSE']._serialized_end=1251
+  _globals['_SCORER']._serialized_start=1408
+  _globals['_SCORER']._serialized_end=1828
 # @@protoc_insertion_point(module_scope)

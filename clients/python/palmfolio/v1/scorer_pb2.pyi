@@ -86,6 +86,7 @@ class Trait(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
+    EMPTY_RESPONSE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`traits/{name}`."""
     kind: _builtins.str
@@ -100,6 +101,11 @@ class Trait(_message.Message):
     """Empty when the trait can be scored; otherwise why it cannot."""
     model: _builtins.str
     """The model as the trait's declaration names it; empty for a trait without one."""
+    empty_response: _builtins.str
+    """What a response that says nothing gets (empty, or only white space and invisible characters):
+    a raw reward, for example `0`; `unscorable`: no reward; `judged`: what the trait makes of it,
+    together with what else it reads. Empty while the trait cannot be scored.
+    """
     @_builtins.property
     def provenance(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What the version is made of, besides the normalisation: options such as `options.template`, the
@@ -126,10 +132,11 @@ class Trait(_message.Message):
         model: _builtins.str = ...,
         provenance: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         fields: _abc.Iterable[_builtins.str] | None = ...,
+        empty_response: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "failure", b"failure", "fields", b"fields", "kind", b"kind", "model", b"model", "name", b"name", "normalisation", b"normalisation", "provenance", b"provenance", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "empty_response", b"empty_response", "failure", b"failure", "fields", b"fields", "kind", b"kind", "model", b"model", "name", b"name", "normalisation", b"normalisation", "provenance", b"provenance", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from palmfolio_scorer.engine.worker import Result
 from palmfolio_scorer.models.model import ModelInput, Output
-from palmfolio_scorer.samples import Sample, SampleError, SampleFailure
+from palmfolio_scorer.samples import EmptyResponse, Sample, SampleError, SampleFailure
 from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 from palmfolio_scorer.traits.composite import Composite
 from palmfolio_scorer.traits.kind import ModelTrait, RawRewards
@@ -90,6 +90,27 @@ def concatenated(parts: Sequence[RawRewards]) -> RawRewards:
         failures.update({offset + i: failure for i, failure in part.failures.items()})
         offset += len(part.values)
     return RawRewards(np.concatenate([part.values for part in parts]), failures)
+
+
+_SAYS_NOTHING = SampleFailure(
+    "INVALID_ARGUMENT", "is empty or shows nothing: the trait has no reward for that", "response"
+)
+
+
+def with_empty_responses(
+    column: RawRewards, judged: Sequence[int], count: int, rule: EmptyResponse
+) -> RawRewards:
+    """A column of `count` samples from that of the judged ones; the others get the rule's reward.
+
+    Args:
+        judged: the positions of the column's samples, increasing.
+        rule: for the responses that say nothing, not `judged`.
+    """
+    stated = _SAYS_NOTHING if isinstance(rule, str) else rule
+    results: list[float | SampleFailure] = [stated] * count
+    for i, (position, value) in enumerate(zip(judged, column.values, strict=True)):
+        results[position] = column.failures.get(i, float(value))
+    return RawRewards.collect(results)
 
 
 def parts_first(traits: Sequence[ServedTrait]) -> list[ServedTrait]:

@@ -20,13 +20,14 @@ from palmfolio_scorer.engine.columns import (
     concatenated,
     parts_first,
     rewards_of,
+    with_empty_responses,
 )
 from palmfolio_scorer.engine.settings import EngineSettings
 from palmfolio_scorer.engine.worker import ModelWorker, Ticket
 from palmfolio_scorer.models.device import is_cpu, torch_threads
 from palmfolio_scorer.models.model import DeviceModel
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, SampleFailure, check_text
+from palmfolio_scorer.samples import Sample, SampleFailure, check_text, says_nothing
 from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 from palmfolio_scorer.traits.kind import ModelTrait, RawRewards, TextTrait
 
@@ -151,7 +152,8 @@ class Engine:
         columns = {served.name: task.result() for served, task in zip(simple, tasks, strict=True)}
         for served in needed:
             if served.parts:
-                columns[served.name] = composite_column(served, columns, len(samples))
+                column = composite_column(served, columns, len(samples))
+                columns[served.name] = _with_stated(column, samples, served)
         return [columns[served.name] for served in traits]
 
     async def _column(
@@ -160,6 +162,18 @@ class Engine:
         """One trait's rewards; an error fails this column only."""
         if served.failure:
             return all_failed(len(samples), SampleFailure("UNAVAILABLE", served.failure))
+        if served.empty_response == "judged":
+            return await self._judged(samples, served, deadline)
+        judged = [i for i, sample in enumerate(samples) if not says_nothing(sample.response)]
+        column = await self._judged([samples[i] for i in judged], served, deadline)
+        return with_empty_responses(column, judged, len(samples), served.empty_response)
+
+    async def _judged(
+        self, samples: list[Sample], served: ServedTrait, deadline: float | None
+    ) -> RawRewards:
+        """The rewards that the trait itself gives."""
+        if not samples:
+            return RawRewards.collect([])
         try:
             if isinstance(served.trait, ModelTrait):
                 return await self._on_model(samples, served.trait, deadline)
@@ -200,6 +214,15 @@ class Engine:
         return await loop.run_in_executor(
             self._text_pool, rewards_of, samples, trait, column, ticket.results
         )
+
+
+def _with_stated(column: RawRewards, samples: Sequence[Sample], served: ServedTrait) -> RawRewards:
+    """A composite's column, with what the trait file states for responses that say nothing."""
+    if served.failure or served.empty_response == "judged":
+        return column
+    judged = [i for i, sample in enumerate(samples) if not says_nothing(sample.response)]
+    kept = RawRewards.collect([column.failures.get(i, float(column.values[i])) for i in judged])
+    return with_empty_responses(kept, judged, len(samples), served.empty_response)
 
 
 def _table(

@@ -28,7 +28,13 @@ def trait_message(served: ServedTrait) -> scorer_pb2.Trait:
         model=str(served.spec.options.get("model", "")),
         provenance={} if served.failure else dict(_flat(served.provenance())),
         fields=[] if served.failure else sorted(served.fields),
+        empty_response="" if served.failure else _empty_response(served),
     )
+
+
+def _empty_response(served: ServedTrait) -> str:
+    rule = served.known_empty_response()
+    return rule if isinstance(rule, str) else f"{rule:g}"
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from palmfolio_scorer.models.embeddings.model import EmbeddingModel
 from palmfolio_scorer.models.embeddings.texts import Role
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, TextField
+from palmfolio_scorer.samples import EmptyResponse, Sample, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
 
 
@@ -86,6 +86,10 @@ class EmbeddingSimilarity(ModelTrait[EmbeddingSimilarityOptions]):
     def fields(self) -> frozenset[TextField]:
         """The two texts' fields."""
         return frozenset(self.options.between)
+
+    def empty_response(self) -> EmptyResponse:
+        """0: a response that says nothing has nothing in common with the other text."""
+        return 0.0 if "response" in self.options.between else "judged"
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """Both texts, with their prefixes."""

@@ -21,7 +21,13 @@ from pydantic import BaseModel, ConfigDict
 from palmfolio_runtime.identity import left_out
 from palmfolio_scorer.models.model import DeviceModel, ModelInput, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, SampleError, SampleFailure, TextField
+from palmfolio_scorer.samples import (
+    EmptyResponse,
+    Sample,
+    SampleError,
+    SampleFailure,
+    TextField,
+)
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -104,6 +110,14 @@ class Trait(ABC, Generic[Options]):
         Nothing is trained or evaluated for a trait that reads the reference on prompts without one.
         """
         return frozenset({"prompt", "response"})
+
+    def empty_response(self) -> EmptyResponse:
+        """What a response that says nothing gets, where the trait file does not state it.
+
+        Override it in a kind that cannot judge such a response, or has a fixed value for it. It is
+        a part of the kind's code: raise `code_version` when it changes.
+        """
+        return "judged"
 
     def identity(self) -> dict[str, Any]:
         """Everything that determines the raw rewards, as JSON: part of the trait's version.

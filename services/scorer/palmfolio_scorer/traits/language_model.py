@@ -11,7 +11,7 @@ from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.language import COMPLETION, NEXT, LanguageModel
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, TextField
+from palmfolio_scorer.samples import EmptyResponse, Sample, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
 from palmfolio_scorer.traits.templates import fields_of, mentions, render
 
@@ -57,8 +57,8 @@ class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
     """
 
     kind = "language_model"
-    options_type = LanguageModelOptions
     code_version = 2
+    options_type = LanguageModelOptions
     model: LanguageModel
 
     def __init__(self, options: LanguageModelOptions) -> None:
@@ -80,6 +80,10 @@ class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
     def fields(self) -> frozenset[TextField]:
         """What the context holds, and the response."""
         return fields_of(self._template) | {"response"}
+
+    def empty_response(self) -> EmptyResponse:
+        """A judge judges it; a response without tokens has no mean log-probability."""
+        return "judged" if self.options.measure == "judge" else "unscorable"
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: the response after its context, or the judge's question."""

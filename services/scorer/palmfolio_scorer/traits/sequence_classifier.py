@@ -10,7 +10,7 @@ from palmfolio_scorer.models.classifier import RENDERED, ClassifierModel
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, TextField
+from palmfolio_scorer.samples import EmptyResponse, Sample, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
 from palmfolio_scorer.traits.templates import fields_of, mentions, render
 
@@ -63,8 +63,8 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
     """
 
     kind = "sequence_classifier"
-    options_type = SequenceClassifierOptions
     code_version = 2
+    options_type = SequenceClassifierOptions
     model: ClassifierModel
 
     def __init__(self, options: SequenceClassifierOptions) -> None:
@@ -91,6 +91,10 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
     def fields(self) -> frozenset[TextField]:
         """What the template holds; a chat template takes prompt and response."""
         return fields_of(*self._template) if self._template else super().fields()
+
+    def empty_response(self) -> EmptyResponse:
+        """The model judges it next to its prompt; without one, it would have nothing to read."""
+        return "unscorable" if self.fields() == {"response"} else "judged"
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: a text, a pair, or a rendered chat."""

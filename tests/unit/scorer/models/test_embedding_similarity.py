@@ -13,7 +13,7 @@ from palmfolio_scorer.models.device import torch_dtype
 from palmfolio_scorer.models.files import locate
 from palmfolio_scorer.models.model import ModelOptions
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, says_nothing
 from palmfolio_scorer.traits.embedding_similarity import EmbeddingSimilarity
 from palmfolio_scorer.traits.registry import make_trait
 from tests.support.counting_model import engine_on, served
@@ -25,7 +25,9 @@ TEXTS = st.builds(
     st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("bread and "), max_size=20),
     st.sampled_from([1, 6]),
 )
-SAMPLES = st.lists(st.builds(Sample, TEXTS, TEXTS, TEXTS), min_size=1, max_size=6)
+# A response that says nothing is not embedded (test_empty_responses.py).
+RESPONSES = TEXTS.filter(lambda text: not says_nothing(text))
+SAMPLES = st.lists(st.builds(Sample, TEXTS, RESPONSES, TEXTS), min_size=1, max_size=6)
 
 
 @cache

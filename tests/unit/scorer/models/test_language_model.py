@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, says_nothing
 from palmfolio_scorer.traits.kind import TraitConfigError
 from palmfolio_scorer.traits.language_model import LanguageModelTrait
 from palmfolio_scorer.traits.registry import make_trait
@@ -67,6 +67,8 @@ def _table(trait: LanguageModelTrait, samples: list[Sample], **settings: int) ->
 
 def _alone(sample: Sample, measure: str, chat: bool, dtype: str, overflow: str) -> float | None:
     """The reward computed with Transformers for one sample; None where there is none."""
+    if measure != "judge" and says_nothing(sample.response):
+        return None
     model, tokenizer = _reference(dtype)
     context = {
         "per_token": sample.prompt,

@@ -15,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Llam
 
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.samples import Sample, says_nothing
 from palmfolio_scorer.traits.kind import TraitConfigError
 from palmfolio_scorer.traits.registry import make_trait
 from palmfolio_scorer.traits.sequence_classifier import SequenceClassifier
@@ -83,6 +83,8 @@ def _reference(kind: str, dtype: str) -> tuple[Any, Any]:
 
 def _alone(kind: str, style: str, sample: Sample, dtype: str, overflow: str) -> float | None:
     """The reward as a user of Transformers computes it for one sample; None where there is none."""
+    if style == "single" and says_nothing(sample.response):
+        return None
     model, tokenizer = _reference(kind, dtype)
     tokenizer.truncation_side = "left" if overflow == "truncate_left" else "right"
     options: dict[str, Any] = {"return_tensors": "pt"}

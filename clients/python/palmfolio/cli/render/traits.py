@@ -24,6 +24,7 @@ def explanation(trait: types.Trait) -> Table:
         ("template", template),
         ("reads", ", ".join(trait.fields)),
         ("normalisation", trait.normalisation),
+        ("empty response", trait.empty_response),
     ]
     for name, value in rows:
         if value:

@@ -9,9 +9,9 @@ from palmfolio_scorer.calibration.normalisation import Normalisation
 from palmfolio_scorer.calibration.store import CalibrationStore
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import TextField
+from palmfolio_scorer.samples import EmptyResponse, Sample, TextField
 from palmfolio_scorer.traits.catalogue.spec import TraitSpec
-from palmfolio_scorer.traits.kind import Trait
+from palmfolio_scorer.traits.kind import TextTrait, Trait
 
 _log = get_logger(__name__)
 
@@ -50,6 +50,28 @@ class ServedTrait:
             return frozenset().union(*(part.fields for part in self.parts))
         return self.trait.fields()
 
+    @property
+    def empty_response(self) -> EmptyResponse:
+        """What a response that says nothing gets: as the trait file states it, or as the kind does.
+
+        See `docs/missing-rewards.md`.
+        """
+        stated = self.spec.empty_response
+        return self.trait.empty_response() if stated is None else stated
+
+    def known_empty_response(self) -> EmptyResponse:
+        """The same; where the trait judges by the response only, the reward that this gives.
+
+        Call it after loading.
+        """
+        rule = self.empty_response
+        text_only = isinstance(self.trait, TextTrait) and self.fields == {"response"}
+        if rule != "judged" or not text_only:
+            return rule
+        assert isinstance(self.trait, TextTrait)
+        rewards = self.trait.raw_rewards([Sample("", "")])
+        return "unscorable" if rewards.failures else float(rewards.values[0])
+
     def load(self, models: ModelStore, calibrations: CalibrationStore | None = None) -> None:
         """Loads the trait and computes its version; a failure is kept, not raised.
 
@@ -84,4 +106,8 @@ class ServedTrait:
     def provenance(self) -> dict[str, Any]:
         """Everything in the version except the normalisation, as JSON. After loading."""
         parts = {part.name: part.version for part in self.parts}
-        return {"trait": self.trait.identity(), "parts": parts}
+        made_of: dict[str, Any] = {"trait": self.trait.identity(), "parts": parts}
+        # Left out where the kind's own rule holds, which is a part of the kind's code.
+        if self.spec.empty_response is not None:
+            made_of["empty_response"] = self.spec.empty_response
+        return made_of

@@ -1,10 +1,10 @@
 """The trait file: one entry per trait, read from YAML."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from palmfolio_scorer.calibration.normalisation import Normalisation
 from palmfolio_scorer.traits.kind import TraitConfigError
@@ -32,6 +32,10 @@ class TraitSpec(BaseModel):
     description: str = ""
     """For people; not part of the trait's version."""
     normalisation: Normalisation
+    empty_response: FiniteFloat | Literal["judged", "unscorable"] | None = None
+    """What a response that says nothing gets: a raw reward, which is normalised like any other;
+    `unscorable`, no reward; or `judged`, what the trait makes of such a text. None leaves it to
+    the kind. Part of the trait's version where it is not None."""
 
     @property
     def options(self) -> dict[str, Any]:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from palmfolio.types import Completion as Completion
     from palmfolio.types import ConfidenceBound as ConfidenceBound
     from palmfolio.types import DeviceMemory as DeviceMemory
+    from palmfolio.types import DiversityFigures as DiversityFigures
     from palmfolio.types import Evaluation as Evaluation
     from palmfolio.types import EvaluationImport as EvaluationImport
     from palmfolio.types import ExplicitStrategy as ExplicitStrategy
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from palmfolio.types import ImportedEvaluation as ImportedEvaluation
     from palmfolio.types import LoadedModel as LoadedModel
     from palmfolio.types import Optimality as Optimality
+    from palmfolio.types import OutputDiversity as OutputDiversity
     from palmfolio.types import Plan as Plan
     from palmfolio.types import PlannedGuarantee as PlannedGuarantee
     from palmfolio.types import Policy as Policy
@@ -125,6 +127,7 @@ __all__ = [
     "ConfigurationError",
     "DeadlineExceeded",
     "DeviceMemory",
+    "DiversityFigures",
     "Evaluation",
     "EvaluationImport",
     "ExplicitStrategy",
@@ -142,6 +145,7 @@ __all__ = [
     "NotFound",
     "Operation",
     "Optimality",
+    "OutputDiversity",
     "PalmfolioError",
     "PermissionDenied",
     "Plan",

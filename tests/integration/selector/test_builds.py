@@ -47,6 +47,37 @@ def test_members_come_first_and_their_answers_are_shown(
     assert {a.prompt.text for a in portfolio.sample_answers} == set(EVALUATION)
 
 
+def test_the_members_answers_are_compared(
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
+) -> None:
+    """With those of two other portfolios of the size; the scorer has no embedding trait."""
+    measured = portfolio.output_diversity
+    # Three prompts with two samples each.
+    assert (measured.groups, measured.random_draws) == (6, 8)
+    members = [c.policy for c in portfolio.candidates if c.selected]
+    assert sorted(measured.portfolio.policies) == sorted(members)
+    assert len(measured.uniform.policies) == len(members)
+    for figures in (measured.portfolio, measured.uniform, measured.random):
+        assert len(figures.distinct) == 4
+        assert not figures.HasField("embedding_distance")
+    assert measured.embedding_problem and not measured.embedding_trait
+    assert caller.portfolio("three").output_diversity == measured
+
+
+def test_a_stored_selection_is_compared_and_a_preview_is_not(
+    portfolio: portfolios_pb2.Portfolio, caller: Caller
+) -> None:
+    request = selector_pb2.SelectPortfolioRequest(max_size=1)
+    request.candidates.portfolio = portfolio.name
+    preview = caller.stub.SelectPortfolio(request, timeout=60).portfolio
+    assert not preview.HasField("output_diversity")
+    request.portfolio_id, request.request_id = "three-selected", uuid.uuid4().hex
+    stored = caller.stub.SelectPortfolio(request, timeout=60).portfolio
+    assert stored.output_diversity.groups == 6
+    assert len(stored.output_diversity.portfolio.policies) == 1
+    assert caller.portfolio("three-selected").output_diversity == stored.output_diversity
+
+
 def test_the_certificate_is_what_linear_programs_find(portfolio: portfolios_pb2.Portfolio) -> None:
     V = values_of(portfolio)
     members = [i for i, c in enumerate(portfolio.candidates) if c.selected]

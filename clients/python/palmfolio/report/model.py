@@ -12,6 +12,8 @@ from palmfolio.types import (
     Candidate,
     Certificate,
     ConfidenceBound,
+    DiversityFigures,
+    OutputDiversity,
     Portfolio,
     TradeoffPoint,
     TrainableBound,
@@ -145,9 +147,10 @@ def summary(report: Report) -> dict[str, Any]:
     `policies` are the members; `candidates` counts everything that was measured; all gaps are
     additive and against all candidates. `confidence` bounds the true gap over the draw of the
     prompts, `trainable` the gap against all that could be trained; `tradeoff` has the smallest gap
-    by size, from 1. A figure without a meaning is null: the multiplicative gap where some weighting
-    gets nothing from any candidate, the base model's where it is not a candidate, and a bound that
-    was not computed.
+    by size, from 1; `output_diversity` says how different the members' answers are, next to the
+    uniform and random portfolios of the same size. A figure without a meaning is null: the
+    multiplicative gap where some weighting gets nothing from any candidate, the base model's where
+    it is not a candidate, and what was not computed.
 
     Example:
         portfolio = client.selector.get_portfolio("quickstart")
@@ -174,6 +177,7 @@ def summary(report: Report) -> dict[str, Any]:
         },
         "confidence": _confidence(report.portfolio.confidence),
         "trainable": _trainable(report.portfolio.trainable),
+        "output_diversity": _output_diversity(report.portfolio.output_diversity),
         "tradeoff": [_tradeoff_point(point) for point in report.tradeoff],
         "seconds": {stage: round(seconds, 2) for stage, seconds in report.seconds.items()},
     }
@@ -212,6 +216,35 @@ def _trainable(bound: TrainableBound | None) -> dict[str, Any] | None:
         "trainings": bound.trainings,
         "refuted": [resource_id(item.policy) for item in bound.refutations],
         "worst_weights": dict(bound.worst_weights),
+    }
+
+
+def _output_diversity(measured: OutputDiversity | None) -> dict[str, Any] | None:
+    """The figures of each portfolio, with what they were measured on."""
+    if measured is None:
+        return None
+    uniform = measured.uniform
+    return {
+        "groups": measured.groups,
+        "portfolio": _diversity_figures(measured.portfolio),
+        "uniform": None if uniform is None else _diversity_figures(uniform),
+        "random": _diversity_figures(measured.random) | {"draws": measured.random_draws},
+        "embedding_trait": measured.embedding_trait,
+        "embedding_trait_version": measured.embedding_trait_version,
+        "embedding_problem": measured.embedding_problem,
+    }
+
+
+def _diversity_figures(figures: DiversityFigures) -> dict[str, Any]:
+    """The figures of one portfolio; its policies are ids."""
+    distinct = {
+        f"distinct_{n}": _finite(share) for n, share in enumerate(figures.distinct, start=1)
+    }
+    return {
+        **distinct,
+        "self_bleu": figures.self_bleu,
+        "embedding_distance": figures.embedding_distance,
+        "policies": [resource_id(policy) for policy in figures.policies],
     }
 
 

@@ -5,7 +5,7 @@ from importlib import resources
 from string import Template
 
 from palmfolio._names import resource_id
-from palmfolio.report import provenance, sections, text
+from palmfolio.report import output_diversity, provenance, sections, text
 from palmfolio.report.figures import colours, line, parallel, slices, triangle
 from palmfolio.report.model import Report, letter
 
@@ -35,6 +35,7 @@ def render(report: Report) -> str:
         tradeoff=sections.tradeoff_curve(report),
         policies=sections.policies(report),
         users=sections.users(report),
+        diversity=output_diversity.section(report),
         provenance=provenance.section(report),
     )
 

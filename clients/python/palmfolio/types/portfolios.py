@@ -127,6 +127,48 @@ class FailedTraining:
 
 
 @dataclass(frozen=True, slots=True)
+class DiversityFigures:
+    """How different the answers of one portfolio's members to the same prompts are."""
+
+    distinct: tuple[float, ...]
+    """distinct-n for n = 1 to 4: the share of different n-grams of words among all, in (0, 1].
+    More is more diverse. NaN where no answer has n words."""
+    self_bleu: float | None = None
+    """BLEU of each answer with the other members' as references, in [0, 1]; less is more diverse.
+    None for a single member."""
+    embedding_distance: float | None = None
+    """1 - cosine of two answers' embeddings, in [0, 2]; more is more diverse. None for a single
+    member, and where it was not measured."""
+    policies: tuple[str, ...] = ()
+    """`policies/{id}` of the members; empty for a mean over several portfolios."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDiversity:
+    """The output diversity of a portfolio, next to that of others of its size.
+
+    All are chosen from the same candidates. Figures of different sizes cannot be compared.
+    docs/algorithms.md, section 9, has the definitions.
+    """
+
+    portfolio: DiversityFigures
+    random: DiversityFigures
+    """The mean over `random_draws` portfolios drawn with a fixed seed."""
+    uniform: DiversityFigures | None = None
+    """Of the policies trained nearest to evenly spread weights. None where fewer candidates than
+    members were trained at weights."""
+    random_draws: int = 0
+    groups: int = 0
+    """Pairs of a prompt and a sample that every policy answered: all figures are means over
+    these."""
+    embedding_trait: str | None = None
+    """The trait whose model gave the embeddings; None when no embedding distance was measured."""
+    embedding_trait_version: str | None = None
+    embedding_problem: str | None = None
+    """Why no embedding distance was measured; None when one was."""
+
+
+@dataclass(frozen=True, slots=True)
 class Portfolio:
     """A small set of policies in which every user finds a near-optimal one."""
 
@@ -159,6 +201,9 @@ class Portfolio:
     """None when there are too few prompts or too many candidates for it."""
     source: str | None = None
     """Where imported evaluations came from; None when builds made them."""
+    output_diversity: OutputDiversity | None = None
+    """None where the members' answers are not stored, where an earlier version stored the
+    portfolio, with more than 64 members, and for a portfolio that is not stored."""
 
     @property
     def members(self) -> tuple[Candidate, ...]:

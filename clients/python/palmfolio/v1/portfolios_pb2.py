@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from palmfolio.v1 import output_diversity_pb2 as palmfolio_dot_v1_dot_output__diversity__pb2
 from palmfolio.v1 import prompts_pb2 as palmfolio_dot_v1_dot_prompts__pb2
 from palmfolio.v1 import trainer_pb2 as palmfolio_dot_v1_dot_trainer__pb2
 from palmfolio.v1 import types_pb2 as palmfolio_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpalmfolio/v1/portfolios.proto\x12\x0cpalmfolio.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1apalmfolio/v1/prompts.proto\x1a\x1apalmfolio/v1/trainer.proto\x1a\x18palmfolio/v1/types.proto\"\xd8\x01\n\x08Strategy\x12\x32\n\x08\x65xplicit\x18\x01 \x01(\x0b\x32\x1e.palmfolio.v1.ExplicitStrategyH\x00\x12*\n\x04grid\x18\x02 \x01(\x0b\x32\x1a.palmfolio.v1.GridStrategyH\x00\x12\x30\n\x07uniform\x18\x03 \x01(\x0b\x32\x1d.palmfolio.v1.UniformStrategyH\x00\x12\x32\n\x08\x61\x64\x61ptive\x18\x04 \x01(\x0b\x32\x1e.palmfolio.v1.AdaptiveStrategyH\x00\x42\x06\n\x04kind\"E\n\x10\x45xplicitStrategy\x12\x31\n\ttrainings\x18\x01 \x03(\x0b\x32\x1e.palmfolio.v1.ExplicitTraining\"|\n\x10\x45xplicitTraining\x12&\n\x07weights\x18\x01 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x18\n\x10initial_training\x18\x02 \x01(\x05\x12&\n\x04grpo\x18\x03 \x01(\x0b\x32\x18.palmfolio.v1.GrpoConfig\"\x0e\n\x0cGridStrategy\"%\n\x0fUniformStrategy\x12\x12\n\nresolution\x18\x01 \x01(\x05\"$\n\x10\x41\x64\x61ptiveStrategy\x12\x10\n\x08parallel\x18\x01 \x01(\x05\"\xd7\x02\n\rPortfolioSpec\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12\x0e\n\x06traits\x18\x02 \x03(\t\x12\x1b\n\x13training_prompt_set\x18\x03 \x01(\t\x12\x1d\n\x15\x65valuation_prompt_set\x18\x04 \x01(\t\x12(\n\x08strategy\x18\x05 \x01(\x0b\x32\x16.palmfolio.v1.Strategy\x12&\n\x04grpo\x18\x06 \x01(\x0b\x32\x18.palmfolio.v1.GrpoConfig\x12.\n\x08sampling\x18\x07 \x01(\x0b\x32\x1c.palmfolio.v1.SamplingConfig\x12\x0f\n\x07\x65psilon\x18\x08 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\t \x01(\x01\x12\x10\n\x08max_size\x18\n \x01(\x05\x12\x15\n\rmax_trainings\x18\x0b \x01(\x05\x12\x0c\n\x04seed\x18\x0c \x01(\x03\x12\r\n\x05\x61lpha\x18\r \x01(\x01\"\xde\x01\n\tCandidate\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12&\n\x07weights\x18\x02 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x31\n\x05value\x18\x03 \x03(\x0b\x32\".palmfolio.v1.Candidate.ValueEntry\x12\x0f\n\x07\x61\x64\x61pter\x18\x04 \x01(\t\x12\x10\n\x08selected\x18\x05 \x01(\x08\x12\x15\n\ris_base_model\x18\x06 \x01(\x08\x1a,\n\nValueEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xb1\x02\n\x0b\x43\x65rtificate\x12\x10\n\x08\x61\x64\x64itive\x18\x01 \x01(\x01\x12\x16\n\x0emultiplicative\x18\x02 \x01(\x01\x12,\n\rworst_weights\x18\x03 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x0f\n\x07\x65psilon\x18\x04 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x05 \x01(\x01\x12\x0b\n\x03gap\x18\x06 \x01(\x01\x12*\n\x0bgap_weights\x18\x07 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x16\n\x0e\x63orner_weights\x18\x08 \x01(\x05\x12\x1f\n\x12multiplicative_gap\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06method\x18\n \x01(\t\x12\x11\n\tconfirmed\x18\x0b \x01(\x08\x42\x15\n\x13_multiplicative_gap\"\\\n\tBaselines\x12\x12\n\nbase_model\x18\x01 \x01(\x01\x12\x1a\n\x12\x62\x65st_single_policy\x18\x02 \x01(\x01\x12\x1f\n\x17\x62\x65st_single_policy_name\x18\x03 \x01(\t\"\xc0\x01\n\x0cSampleAnswer\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12$\n\x06prompt\x18\x02 \x01(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x10\n\x08response\x18\x03 \x01(\t\x12\x38\n\x07rewards\x18\x04 \x03(\x0b\x32\'.palmfolio.v1.SampleAnswer.RewardsEntry\x1a.\n\x0cRewardsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xe9\x05\n\tPortfolio\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.palmfolio.v1.PortfolioSpec\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.palmfolio.v1.PortfolioState\x12+\n\ncandidates\x18\x04 \x03(\x0b\x32\x17.palmfolio.v1.Candidate\x12.\n\x0b\x63\x65rtificate\x18\x05 \x01(\x0b\x32\x19.palmfolio.v1.Certificate\x12*\n\tbaselines\x18\x06 \x01(\x0b\x32\x17.palmfolio.v1.Baselines\x12\x32\n\x0esample_answers\x18\x07 \x03(\x0b\x32\x1a.palmfolio.v1.SampleAnswer\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05\x65rror\x18\t \x01(\x0b\x32\x12.google.rpc.Status\x12\x11\n\toperation\x18\n \x01(\t\x12\x36\n\x10\x66\x61iled_trainings\x18\x0b \x03(\x0b\x32\x1c.palmfolio.v1.FailedTraining\x12\x42\n\x0etrait_versions\x18\x0c \x03(\x0b\x32*.palmfolio.v1.Portfolio.TraitVersionsEntry\x12,\n\noptimality\x18\r \x01(\x0b\x32\x18.palmfolio.v1.Optimality\x12/\n\ttrainable\x18\x0e \x01(\x0b\x32\x1c.palmfolio.v1.TrainableBound\x12\x31\n\nconfidence\x18\x0f \x01(\x0b\x32\x1d.palmfolio.v1.ConfidenceBound\x12\x0e\n\x06source\x18\x10 \x01(\t\x1a\x34\n\x12TraitVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\nOptimality\x12\x18\n\x10size_lower_bound\x18\x01 \x01(\x05\x12\x17\n\x0fgap_lower_bound\x18\x02 \x01(\x01\x12\x0f\n\x07optimal\x18\x03 \x01(\x08\"\xc8\x01\n\x0eTrainableBound\x12\x0b\n\x03gap\x18\x01 \x01(\x01\x12,\n\rworst_weights\x18\x02 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\r\n\x05\x61lpha\x18\x03 \x01(\x01\x12\x11\n\ttrainings\x18\x04 \x01(\x05\x12\x12\n\ntarget_met\x18\x05 \x01(\x08\x12-\n\x0brefutations\x18\x06 \x03(\x0b\x32\x18.palmfolio.v1.Refutation\x12\x16\n\x0e\x63\x61ndidates_gap\x18\x07 \x01(\x01\"n\n\nRefutation\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x15\n\rbetter_policy\x18\x02 \x01(\t\x12&\n\x07weights\x18\x03 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x11\n\tshortfall\x18\x04 \x01(\x01\"|\n\x0f\x43onfidenceBound\x12\r\n\x05level\x18\x01 \x01(\x01\x12\x0b\n\x03gap\x18\x02 \x01(\x01\x12,\n\rworst_weights\x18\x03 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0f\n\x07prompts\x18\x05 \x01(\x05\"[\n\x0e\x46\x61iledTraining\x12&\n\x07weights\x18\x01 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\xd5\x02\n\nBuildEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05stage\x18\x03 \x01(\x0e\x32\x18.palmfolio.v1.BuildStage\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12\x0c\n\x04\x64one\x18\x06 \x01(\x03\x12\r\n\x05total\x18\x07 \x01(\x03\x12\x17\n\x0f\x63\x61ndidates_done\x18\x08 \x01(\x05\x12\x18\n\x10\x63\x61ndidates_total\x18\t \x01(\x05\x12?\n\x0creward_means\x18\n \x03(\x0b\x32).palmfolio.v1.BuildEvent.RewardMeansEntry\x1a\x32\n\x10RewardMeansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x94\x01\n\rTradeoffPoint\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x0b\n\x03gap\x18\x02 \x01(\x01\x12\x17\n\x0fgap_lower_bound\x18\x03 \x01(\x01\x12\x0f\n\x07optimal\x18\x04 \x01(\x08\x12\x10\n\x08policies\x18\x05 \x03(\t\x12,\n\rworst_weights\x18\x06 \x01(\x0b\x32\x15.palmfolio.v1.Weights\"H\n\x10PlannedGuarantee\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x01\x12\x14\n\x0cprompt_error\x18\x03 \x01(\x01*\x86\x01\n\x0ePortfolioState\x12\x1f\n\x1bPORTFOLIO_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18PORTFOLIO_STATE_BUILDING\x10\x01\x12\x19\n\x15PORTFOLIO_STATE_READY\x10\x02\x12\x1a\n\x16PORTFOLIO_STATE_FAILED\x10\x03*\xc0\x01\n\nBuildStage\x12\x1b\n\x17\x42UILD_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42UILD_STAGE_WAITING\x10\x01\x12\x18\n\x14\x42UILD_STAGE_TRAINING\x10\x02\x12\x18\n\x14\x42UILD_STAGE_SAMPLING\x10\x03\x12\x17\n\x13\x42UILD_STAGE_SCORING\x10\x04\x12\x19\n\x15\x42UILD_STAGE_SELECTING\x10\x05\x12\x14\n\x10\x42UILD_STAGE_DONE\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpalmfolio/v1/portfolios.proto\x12\x0cpalmfolio.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#palmfolio/v1/output_diversity.proto\x1a\x1apalmfolio/v1/prompts.proto\x1a\x1apalmfolio/v1/trainer.proto\x1a\x18palmfolio/v1/types.proto\"\xd8\x01\n\x08Strategy\x12\x32\n\x08\x65xplicit\x18\x01 \x01(\x0b\x32\x1e.palmfolio.v1.ExplicitStrategyH\x00\x12*\n\x04grid\x18\x02 \x01(\x0b\x32\x1a.palmfolio.v1.GridStrategyH\x00\x12\x30\n\x07uniform\x18\x03 \x01(\x0b\x32\x1d.palmfolio.v1.UniformStrategyH\x00\x12\x32\n\x08\x61\x64\x61ptive\x18\x04 \x01(\x0b\x32\x1e.palmfolio.v1.AdaptiveStrategyH\x00\x42\x06\n\x04kind\"E\n\x10\x45xplicitStrategy\x12\x31\n\ttrainings\x18\x01 \x03(\x0b\x32\x1e.palmfolio.v1.ExplicitTraining\"|\n\x10\x45xplicitTraining\x12&\n\x07weights\x18\x01 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x18\n\x10initial_training\x18\x02 \x01(\x05\x12&\n\x04grpo\x18\x03 \x01(\x0b\x32\x18.palmfolio.v1.GrpoConfig\"\x0e\n\x0cGridStrategy\"%\n\x0fUniformStrategy\x12\x12\n\nresolution\x18\x01 \x01(\x05\"$\n\x10\x41\x64\x61ptiveStrategy\x12\x10\n\x08parallel\x18\x01 \x01(\x05\"\xd7\x02\n\rPortfolioSpec\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12\x0e\n\x06traits\x18\x02 \x03(\t\x12\x1b\n\x13training_prompt_set\x18\x03 \x01(\t\x12\x1d\n\x15\x65valuation_prompt_set\x18\x04 \x01(\t\x12(\n\x08strategy\x18\x05 \x01(\x0b\x32\x16.palmfolio.v1.Strategy\x12&\n\x04grpo\x18\x06 \x01(\x0b\x32\x18.palmfolio.v1.GrpoConfig\x12.\n\x08sampling\x18\x07 \x01(\x0b\x32\x1c.palmfolio.v1.SamplingConfig\x12\x0f\n\x07\x65psilon\x18\x08 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\t \x01(\x01\x12\x10\n\x08max_size\x18\n \x01(\x05\x12\x15\n\rmax_trainings\x18\x0b \x01(\x05\x12\x0c\n\x04seed\x18\x0c \x01(\x03\x12\r\n\x05\x61lpha\x18\r \x01(\x01\"\xde\x01\n\tCandidate\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12&\n\x07weights\x18\x02 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x31\n\x05value\x18\x03 \x03(\x0b\x32\".palmfolio.v1.Candidate.ValueEntry\x12\x0f\n\x07\x61\x64\x61pter\x18\x04 \x01(\t\x12\x10\n\x08selected\x18\x05 \x01(\x08\x12\x15\n\ris_base_model\x18\x06 \x01(\x08\x1a,\n\nValueEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xb1\x02\n\x0b\x43\x65rtificate\x12\x10\n\x08\x61\x64\x64itive\x18\x01 \x01(\x01\x12\x16\n\x0emultiplicative\x18\x02 \x01(\x01\x12,\n\rworst_weights\x18\x03 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x0f\n\x07\x65psilon\x18\x04 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x05 \x01(\x01\x12\x0b\n\x03gap\x18\x06 \x01(\x01\x12*\n\x0bgap_weights\x18\x07 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x16\n\x0e\x63orner_weights\x18\x08 \x01(\x05\x12\x1f\n\x12multiplicative_gap\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x0e\n\x06method\x18\n \x01(\t\x12\x11\n\tconfirmed\x18\x0b \x01(\x08\x42\x15\n\x13_multiplicative_gap\"\\\n\tBaselines\x12\x12\n\nbase_model\x18\x01 \x01(\x01\x12\x1a\n\x12\x62\x65st_single_policy\x18\x02 \x01(\x01\x12\x1f\n\x17\x62\x65st_single_policy_name\x18\x03 \x01(\t\"\xc0\x01\n\x0cSampleAnswer\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12$\n\x06prompt\x18\x02 \x01(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x10\n\x08response\x18\x03 \x01(\t\x12\x38\n\x07rewards\x18\x04 \x03(\x0b\x32\'.palmfolio.v1.SampleAnswer.RewardsEntry\x1a.\n\x0cRewardsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa2\x06\n\tPortfolio\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x04spec\x18\x02 \x01(\x0b\x32\x1b.palmfolio.v1.PortfolioSpec\x12+\n\x05state\x18\x03 \x01(\x0e\x32\x1c.palmfolio.v1.PortfolioState\x12+\n\ncandidates\x18\x04 \x03(\x0b\x32\x17.palmfolio.v1.Candidate\x12.\n\x0b\x63\x65rtificate\x18\x05 \x01(\x0b\x32\x19.palmfolio.v1.Certificate\x12*\n\tbaselines\x18\x06 \x01(\x0b\x32\x17.palmfolio.v1.Baselines\x12\x32\n\x0esample_answers\x18\x07 \x03(\x0b\x32\x1a.palmfolio.v1.SampleAnswer\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05\x65rror\x18\t \x01(\x0b\x32\x12.google.rpc.Status\x12\x11\n\toperation\x18\n \x01(\t\x12\x36\n\x10\x66\x61iled_trainings\x18\x0b \x03(\x0b\x32\x1c.palmfolio.v1.FailedTraining\x12\x42\n\x0etrait_versions\x18\x0c \x03(\x0b\x32*.palmfolio.v1.Portfolio.TraitVersionsEntry\x12,\n\noptimality\x18\r \x01(\x0b\x32\x18.palmfolio.v1.Optimality\x12/\n\ttrainable\x18\x0e \x01(\x0b\x32\x1c.palmfolio.v1.TrainableBound\x12\x31\n\nconfidence\x18\x0f \x01(\x0b\x32\x1d.palmfolio.v1.ConfidenceBound\x12\x0e\n\x06source\x18\x10 \x01(\t\x12\x37\n\x10output_diversity\x18\x11 \x01(\x0b\x32\x1d.palmfolio.v1.OutputDiversity\x1a\x34\n\x12TraitVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"P\n\nOptimality\x12\x18\n\x10size_lower_bound\x18\x01 \x01(\x05\x12\x17\n\x0fgap_lower_bound\x18\x02 \x01(\x01\x12\x0f\n\x07optimal\x18\x03 \x01(\x08\"\xc8\x01\n\x0eTrainableBound\x12\x0b\n\x03gap\x18\x01 \x01(\x01\x12,\n\rworst_weights\x18\x02 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\r\n\x05\x61lpha\x18\x03 \x01(\x01\x12\x11\n\ttrainings\x18\x04 \x01(\x05\x12\x12\n\ntarget_met\x18\x05 \x01(\x08\x12-\n\x0brefutations\x18\x06 \x03(\x0b\x32\x18.palmfolio.v1.Refutation\x12\x16\n\x0e\x63\x61ndidates_gap\x18\x07 \x01(\x01\"n\n\nRefutation\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x15\n\rbetter_policy\x18\x02 \x01(\t\x12&\n\x07weights\x18\x03 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x11\n\tshortfall\x18\x04 \x01(\x01\"|\n\x0f\x43onfidenceBound\x12\r\n\x05level\x18\x01 \x01(\x01\x12\x0b\n\x03gap\x18\x02 \x01(\x01\x12,\n\rworst_weights\x18\x03 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x0f\n\x07prompts\x18\x05 \x01(\x05\"[\n\x0e\x46\x61iledTraining\x12&\n\x07weights\x18\x01 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\"\xd5\x02\n\nBuildEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05stage\x18\x03 \x01(\x0e\x32\x18.palmfolio.v1.BuildStage\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06policy\x18\x05 \x01(\t\x12\x0c\n\x04\x64one\x18\x06 \x01(\x03\x12\r\n\x05total\x18\x07 \x01(\x03\x12\x17\n\x0f\x63\x61ndidates_done\x18\x08 \x01(\x05\x12\x18\n\x10\x63\x61ndidates_total\x18\t \x01(\x05\x12?\n\x0creward_means\x18\n \x03(\x0b\x32).palmfolio.v1.BuildEvent.RewardMeansEntry\x1a\x32\n\x10RewardMeansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x94\x01\n\rTradeoffPoint\x12\x0c\n\x04size\x18\x01 \x01(\x05\x12\x0b\n\x03gap\x18\x02 \x01(\x01\x12\x17\n\x0fgap_lower_bound\x18\x03 \x01(\x01\x12\x0f\n\x07optimal\x18\x04 \x01(\x08\x12\x10\n\x08policies\x18\x05 \x03(\t\x12,\n\rworst_weights\x18\x06 \x01(\x0b\x32\x15.palmfolio.v1.Weights\"H\n\x10PlannedGuarantee\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x02 \x01(\x01\x12\x14\n\x0cprompt_error\x18\x03 \x01(\x01*\x86\x01\n\x0ePortfolioState\x12\x1f\n\x1bPORTFOLIO_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18PORTFOLIO_STATE_BUILDING\x10\x01\x12\x19\n\x15PORTFOLIO_STATE_READY\x10\x02\x12\x1a\n\x16PORTFOLIO_STATE_FAILED\x10\x03*\xc0\x01\n\nBuildStage\x12\x1b\n\x17\x42UILD_STAGE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x42UILD_STAGE_WAITING\x10\x01\x12\x18\n\x14\x42UILD_STAGE_TRAINING\x10\x02\x12\x18\n\x14\x42UILD_STAGE_SAMPLING\x10\x03\x12\x17\n\x13\x42UILD_STAGE_SCORING\x10\x04\x12\x19\n\x15\x42UILD_STAGE_SELECTING\x10\x05\x12\x14\n\x10\x42UILD_STAGE_DONE\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,56 +45,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PORTFOLIO_TRAITVERSIONSENTRY']._serialized_options = b'8\001'
   _globals['_BUILDEVENT_REWARDMEANSENTRY']._loaded_options = None
   _globals['_BUILDEVENT_REWARDMEANSENTRY']._serialized_options = b'8\001'
-  _globals['_PORTFOLIOSTATE']._serialized_start=3798
-  _globals['_PORTFOLIOSTATE']._serialized_end=3932
-  _globals['_BUILDSTAGE']._serialized_start=3935
-  _globals['_BUILDSTAGE']._serialized_end=4127
-  _globals['_STRATEGY']._serialized_start=188
-  _globals['_STRATEGY']._serialized_end=404
-  _globals['_EXPLICITSTRATEGY']._serialized_start=406
-  _globals['_EXPLICITSTRATEGY']._serialized_end=475
-  _globals['_EXPLICITTRAINING']._serialized_start=477
-  _globals['_EXPLICITTRAINING']._serialized_end=601
-  _globals['_GRIDSTRATEGY']._serialized_start=603
-  _globals['_GRIDSTRATEGY']._serialized_end=617
-  _globals['_UNIFORMSTRATEGY']._serialized_start=619
-  _globals['_UNIFORMSTRATEGY']._serialized_end=656
-  _globals['_ADAPTIVESTRATEGY']._serialized_start=658
-  _globals['_ADAPTIVESTRATEGY']._serialized_end=694
-  _globals['_PORTFOLIOSPEC']._serialized_start=697
-  _globals['_PORTFOLIOSPEC']._serialized_end=1040
-  _globals['_CANDIDATE']._serialized_start=1043
-  _globals['_CANDIDATE']._serialized_end=1265
-  _globals['_CANDIDATE_VALUEENTRY']._serialized_start=1221
-  _globals['_CANDIDATE_VALUEENTRY']._serialized_end=1265
-  _globals['_CERTIFICATE']._serialized_start=1268
-  _globals['_CERTIFICATE']._serialized_end=1573
-  _globals['_BASELINES']._serialized_start=1575
-  _globals['_BASELINES']._serialized_end=1667
-  _globals['_SAMPLEANSWER']._serialized_start=1670
-  _globals['_SAMPLEANSWER']._serialized_end=1862
-  _globals['_SAMPLEANSWER_REWARDSENTRY']._serialized_start=1816
-  _globals['_SAMPLEANSWER_REWARDSENTRY']._serialized_end=1862
-  _globals['_PORTFOLIO']._serialized_start=1865
-  _globals['_PORTFOLIO']._serialized_end=2610
-  _globals['_PORTFOLIO_TRAITVERSIONSENTRY']._serialized_start=2558
-  _globals['_PORTFOLIO_TRAITVERSIONSENTRY']._serialized_end=2610
-  _globals['_OPTIMALITY']._serialized_start=2612
-  _globals['_OPTIMALITY']._serialized_end=2692
-  _globals['_TRAINABLEBOUND']._serialized_start=2695
-  _globals['_TRAINABLEBOUND']._serialized_end=2895
-  _globals['_REFUTATION']._serialized_start=2897
-  _globals['_REFUTATION']._serialized_end=3007
-  _globals['_CONFIDENCEBOUND']._serialized_start=3009
-  _globals['_CONFIDENCEBOUND']._serialized_end=3133
-  _globals['_FAILEDTRAINING']._serialized_start=3135
-  _globals['_FAILEDTRAINING']._serialized_end=3226
-  _globals['_BUILDEVENT']._serialized_start=3229
-  _globals['_BUILDEVENT']._serialized_end=3570
-  _globals['_BUILDEVENT_REWARDMEANSENTRY']._serialized_start=3520
-  _globals['_BUILDEVENT_REWARDMEANSENTRY']._serialized_end=3570
-  _globals['_TRADEOFFPOINT']._serialized_start=3573
-  _globals['_TRADEOFFPOINT']._serialized_end=3721
-  _globals['_PLANNEDGUARANTEE']._serialized_start=3723
-  _globals['_PLANNEDGUARANTEE']._serialized_end=3795
+  _globals['_PORTFOLIOSTATE']._serialized_start=3892
+  _globals['_PORTFOLIOSTATE']._serialized_end=4026
+  _globals['_BUILDSTAGE']._serialized_start=4029
+  _globals['_BUILDSTAGE']._serialized_end=4221
+  _globals['_STRATEGY']._serialized_start=225
+  _globals['_STRATEGY']._serialized_end=441
+  _globals['_EXPLICITSTRATEGY']._serialized_start=443
+  _globals['_EXPLICITSTRATEGY']._serialized_end=512
+  _globals['_EXPLICITTRAINING']._serialized_start=514
+  _globals['_EXPLICITTRAINING']._serialized_end=638
+  _globals['_GRIDSTRATEGY']._serialized_start=640
+  _globals['_GRIDSTRATEGY']._serialized_end=654
+  _globals['_UNIFORMSTRATEGY']._serialized_start=656
+  _globals['_UNIFORMSTRATEGY']._serialized_end=693
+  _globals['_ADAPTIVESTRATEGY']._serialized_start=695
+  _globals['_ADAPTIVESTRATEGY']._serialized_end=731
+  _globals['_PORTFOLIOSPEC']._serialized_start=734
+  _globals['_PORTFOLIOSPEC']._serialized_end=1077
+  _globals['_CANDIDATE']._serialized_start=1080
+  _globals['_CANDIDATE']._serialized_end=1302
+  _globals['_CANDIDATE_VALUEENTRY']._serialized_start=1258
+  _globals['_CANDIDATE_VALUEENTRY']._serialized_end=1302
+  _globals['_CERTIFICATE']._serialized_start=1305
+  _globals['_CERTIFICATE']._serialized_end=1610
+  _globals['_BASELINES']._serialized_start=1612
+  _globals['_BASELINES']._serialized_end=1704
+  _globals['_SAMPLEANSWER']._serialized_start=1707
+  _globals['_SAMPLEANSWER']._serialized_end=1899
+  _globals['_SAMPLEANSWER_REWARDSENTRY']._serialized_start=1853
+  _globals['_SAMPLEANSWER_REWARDSENTRY']._serialized_end=1899
+  _globals['_PORTFOLIO']._serialized_start=1902
+  _globals['_PORTFOLIO']._serialized_end=2704
+  _globals['_PORTFOLIO_TRAITVERSIONSENTRY']._serialized_start=2652
+  _globals['_PORTFOLIO_TRAITVERSIONSENTRY']._serialized_end=2704
+  _globals['_OPTIMALITY']._serialized_start=2706
+  _globals['_OPTIMALITY']._serialized_end=2786
+  _globals['_TRAINABLEBOUND']._serialized_start=2789
+  _globals['_TRAINABLEBOUND']._serialized_end=2989
+  _globals['_REFUTATION']._serialized_start=2991
+  _globals['_REFUTATION']._serialized_end=3101
+  _globals['_CONFIDENCEBOUND']._serialized_start=3103
+  _globals['_CONFIDENCEBOUND']._serialized_end=3227
+  _globals['_FAILEDTRAINING']._serialized_start=3229
+  _globals['_FAILEDTRAINING']._serialized_end=3320
+  _globals['_BUILDEVENT']._serialized_start=3323
+  _globals['_BUILDEVENT']._serialized_end=3664
+  _globals['_BUILDEVENT_REWARDMEANSENTRY']._serialized_start=3614
+  _globals['_BUILDEVENT_REWARDMEANSENTRY']._serialized_end=3664
+  _globals['_TRADEOFFPOINT']._serialized_start=3667
+  _globals['_TRADEOFFPOINT']._serialized_end=3815
+  _globals['_PLANNEDGUARANTEE']._serialized_start=3817
+  _globals['_PLANNEDGUARANTEE']._serialized_end=3889
 # @@protoc_insertion_point(module_scope)

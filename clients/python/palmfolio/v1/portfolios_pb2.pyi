@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from palmfolio.v1 import output_diversity_pb2 as _output_diversity_pb2
 from palmfolio.v1 import prompts_pb2 as _prompts_pb2
 from palmfolio.v1 import trainer_pb2 as _trainer_pb2
 from palmfolio.v1 import types_pb2 as _types_pb2
@@ -628,6 +629,7 @@ class Portfolio(_message.Message):
     TRAINABLE_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    OUTPUT_DIVERSITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`portfolios/{id}`."""
     state: Global___PortfolioState.ValueType
@@ -688,6 +690,13 @@ class Portfolio(_message.Message):
         Unset when there are too few prompts or too many candidates for it.
         """
 
+    @_builtins.property
+    def output_diversity(self) -> _output_diversity_pb2.OutputDiversity:
+        """How different the members' answers to the same prompts are. Unset where answers are not stored
+        (evaluations can be imported without), where an earlier version stored the portfolio, with more
+        than 64 members, and for a portfolio that is not stored.
+        """
+
     def __init__(
         self,
         *,
@@ -707,10 +716,11 @@ class Portfolio(_message.Message):
         trainable: Global___TrainableBound | None = ...,
         confidence: Global___ConfidenceBound | None = ...,
         source: _builtins.str = ...,
+        output_diversity: _output_diversity_pb2.OutputDiversity | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "optimality", b"optimality", "spec", b"spec", "trainable", b"trainable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "optimality", b"optimality", "output_diversity", b"output_diversity", "spec", b"spec", "trainable", b"trainable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "candidates", b"candidates", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "failed_trainings", b"failed_trainings", "name", b"name", "operation", b"operation", "optimality", b"optimality", "sample_answers", b"sample_answers", "source", b"source", "spec", b"spec", "state", b"state", "trainable", b"trainable", "trait_versions", b"trait_versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "candidates", b"candidates", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "failed_trainings", b"failed_trainings", "name", b"name", "operation", b"operation", "optimality", b"optimality", "output_diversity", b"output_diversity", "sample_answers", b"sample_answers", "source", b"source", "spec", b"spec", "state", b"state", "trainable", b"trainable", "trait_versions", b"trait_versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

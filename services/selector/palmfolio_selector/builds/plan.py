@@ -190,7 +190,8 @@ class Explore:
 class Select:
     """Select and certify the portfolio; the last action of a build."""
 
-    needs: ClassVar[tuple[str, ...]] = ()
+    # For the embeddings of the members' answers.
+    needs: ClassVar[tuple[str, ...]] = ("scorer",)
     # Exploring's lane: an exploration that is still running may add trainings.
     lane: ClassVar[str] = "select"
 

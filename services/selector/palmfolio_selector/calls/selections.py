@@ -5,13 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy.orm import Session
 
-from palmfolio.v1 import errors_pb2, evaluations_pb2, portfolios_pb2, selector_pb2
+from palmfolio.v1 import (
+    errors_pb2,
+    evaluations_pb2,
+    output_diversity_pb2,
+    portfolios_pb2,
+    selector_pb2,
+)
 from palmfolio_palm import ConfidenceBound, Target, TargetInfeasible, selection
 from palmfolio_palm.validation import FloatArray, IntArray
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import already_exists, invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.serving.rpc_types import Context
+from palmfolio_selector.builds import output_diversity
 from palmfolio_selector.calls.call_group import CallGroup
 from palmfolio_selector.messages import certificates
 from palmfolio_selector.messages import portfolios as messages
@@ -71,6 +78,7 @@ class SelectionCalls(CallGroup):
             chosen=chosen,
             baselines=selection.baselines(values.V, values.base),
             confidence=await self._confidence(choice, chosen.members, level),
+            output_diversity=await self._output_diversity(request, choice, chosen.members),
         )
         return await self._change(_answer, request, choice.candidates, result)
 
@@ -150,6 +158,17 @@ class SelectionCalls(CallGroup):
                 selection.confidence_of_means, choice.candidates.values.V, prompts, members, level
             )
         return await self._compute(selection.confidence, choice.X, members, level)
+
+    async def _output_diversity(
+        self, request: selector_pb2.SelectPortfolioRequest, choice: _Choice, members: IntArray
+    ) -> output_diversity_pb2.OutputDiversity | None:
+        """That of a portfolio that is to be stored; it would take most of another's time."""
+        if not request.portfolio_id:
+            return None
+        loaded = choice.candidates
+        return await output_diversity.measure(
+            self._server, loaded.measurement, loaded.values, members, waits=False
+        )
 
 
 def _read(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from palmfolio.v1 import errors_pb2, portfolios_pb2, types_pb2
+from palmfolio.v1 import errors_pb2, output_diversity_pb2, portfolios_pb2, types_pb2
 from palmfolio_palm import Baselines, ConfidenceBound, Selection, TargetInfeasible
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import ServiceError, failed_precondition
@@ -17,12 +17,14 @@ class SelectionResult:
     Attributes:
         confidence: None when there are too few prompts.
         trainable: None without trainings.
+        output_diversity: None where it is not measured.
     """
 
     chosen: Selection
     baselines: Baselines
     confidence: ConfidenceBound | None = None
     trainable: portfolios_pb2.TrainableBound | None = None
+    output_diversity: output_diversity_pb2.OutputDiversity | None = None
 
 
 def infeasible(error: TargetInfeasible, traits: Sequence[str], hint: str = "") -> ServiceError:
@@ -52,6 +54,8 @@ def result(selected: SelectionResult, values: Values) -> portfolios_pb2.Portfoli
     )
     if selected.trainable is not None:
         message.trainable.CopyFrom(selected.trainable)
+    if selected.output_diversity is not None:
+        message.output_diversity.CopyFrom(selected.output_diversity)
     if selected.confidence is not None:
         message.confidence.CopyFrom(confidence(selected.confidence, values.traits))
     return message

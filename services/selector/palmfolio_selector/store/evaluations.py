@@ -313,3 +313,53 @@ def answers(
         if trait is not None and reward is not None:
             rewards[trait_of[trait]] = reward
     return list(answered.values())
+
+
+def common_answers(
+    session: Session, measurement: Measurement, names: Sequence[str], limit: int
+) -> list[list[str]]:
+    """Responses of several policies to the same prompts, for up to `limit` prompts and samples.
+
+    First samples come first, each in the set's order of prompts.
+
+    Returns:
+        By prompt and sample for which each policy has a response: these, in the order of `names`.
+    """
+    first = (
+        select(PromptSetMemberRow.prompt, func.min(PromptSetMemberRow.position).label("position"))
+        .where(PromptSetMemberRow.prompt_set == measurement.prompt_set)
+        .group_by(PromptSetMemberRow.prompt)
+        .subquery()
+    )
+    keys = {key: name for name, key in _policy_keys(session, names).items()}
+    common = (
+        select(ResponseRow.prompt, ResponseRow.sample, first.c.position)
+        .join(first, first.c.prompt == ResponseRow.prompt)
+        .where(
+            ResponseRow.policy.in_(keys),
+            ResponseRow.sampling == measurement.sampling,
+            ResponseRow.sample < measurement.samples,
+        )
+        .group_by(ResponseRow.prompt, ResponseRow.sample, first.c.position)
+        .having(func.count() == len(names))
+        .order_by(ResponseRow.sample, first.c.position)
+        .limit(limit)
+        .subquery()
+    )
+    query = (
+        select(common.c.sample, common.c.position, ResponseRow.policy, ResponseRow.text)
+        .join(
+            common,
+            and_(common.c.prompt == ResponseRow.prompt, common.c.sample == ResponseRow.sample),
+        )
+        .where(ResponseRow.policy.in_(keys), ResponseRow.sampling == measurement.sampling)
+    )
+    groups: dict[tuple[int, int], dict[str, str]] = {}
+    for sample, position, policy, text in session.execute(query):
+        groups.setdefault((sample, position), {})[keys[policy]] = text
+    return [[groups[key][name] for name in names] for key in sorted(groups)]
+
+
+def _policy_keys(session: Session, names: Sequence[str]) -> dict[str, int]:
+    query = select(PolicyRow.name, PolicyRow.key).where(PolicyRow.name.in_(names))
+    return dict(session.execute(query).all())

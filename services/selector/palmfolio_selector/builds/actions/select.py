@@ -1,6 +1,7 @@
 """The last action of a build: select, certify, publish."""
 
 import asyncio
+import dataclasses
 
 from google.rpc import status_pb2
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from palmfolio_palm import ConfidenceBound, Target, TargetInfeasible, selection
 from palmfolio_palm.validation import IntArray
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import failed_precondition
+from palmfolio_selector.builds import output_diversity, state
 from palmfolio_selector.builds.actions import explore
 from palmfolio_selector.builds.actions.explore import TrainingResults
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
@@ -24,14 +26,20 @@ MIN_CANDIDATES = 2
 
 
 async def select(context: BuildContext) -> None:
-    """Selects and certifies, and ends the build."""
+    """Selects, certifies and compares the members' answers, and ends the build."""
     results = await context.read(explore.read, context)
     if results is None or len(results.values.names) < MIN_CANDIDATES:
         raise BuildFailed(await context.read(_too_few, context))
     message = f"selecting from {len(results.values.names)} candidates"
     await context.report(EventDraft(portfolios_pb2.BUILD_STAGE_SELECTING, message))
     loop = asyncio.get_running_loop()
-    result = await loop.run_in_executor(context.server.mathematics, _select, context, results)
+    selected = await loop.run_in_executor(context.server.mathematics, _select, context, results)
+    measured_by = await context.read(state.measurement_of, context.portfolio)
+    diversity = await output_diversity.measure(
+        context.server, measured_by, results.values, selected.chosen.members, waits=True
+    )
+    context.answered("scorer")
+    result = dataclasses.replace(selected, output_diversity=diversity)
     await context.commit(_publish, context, results.values, result)
 
 

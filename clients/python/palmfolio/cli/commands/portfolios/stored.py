@@ -22,7 +22,7 @@ def list_portfolios(endpoints: options.Endpoints = None, as_json: options.Json =
 
 
 def show(name: Name, endpoints: options.Endpoints = None, as_json: options.Json = False) -> None:
-    """Show a portfolio: its policies, their values and its certificate."""
+    """Show a portfolio: its policies, their values, its certificate and its output diversity."""
     with options.client(endpoints) as client:
         portfolio = client.selector.get_portfolio(name)
     show_portfolio(portfolio, as_json)
@@ -36,8 +36,8 @@ def delete(name: Name, endpoints: options.Endpoints = None, as_json: options.Jso
 
 
 def show_portfolio(portfolio: "Portfolio", as_json: bool) -> None:
-    """Prints a portfolio: as JSON, or its policies and its certificate as tables."""
-    from palmfolio.cli.render import tables
+    """Prints a portfolio: as JSON, or its policies, certificate and output diversity as tables."""
+    from palmfolio.cli.render import diversity, tables
     from palmfolio.report import Report
 
     if as_json:
@@ -53,3 +53,5 @@ def show_portfolio(portfolio: "Portfolio", as_json: bool) -> None:
     content = Report(portfolio)
     console.print(tables.portfolio(content))
     console.print(tables.certificate(content))
+    if portfolio.output_diversity is not None:
+        console.print(diversity.output_diversity(portfolio.output_diversity))

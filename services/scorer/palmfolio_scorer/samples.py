@@ -1,8 +1,7 @@
 """A sample to score, and the failure that replaces a reward that cannot be computed."""
 
-import unicodedata
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from palmfolio_runtime.prompts import ChatMessage, Prompt
 
@@ -14,10 +13,6 @@ not finite."""
 EmptyResponse: TypeAlias = float | Literal["judged", "unscorable"]
 """What a trait gives a response that says nothing: a stated raw reward; `unscorable`: no reward;
 `judged`: what it gives any other response with the same text."""
-
-_INVISIBLE: Final = {"Cc", "Cf"}
-# Characters that Unicode counts as letters or symbols, and that show nothing.
-_BLANKS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 TextField = Literal["prompt", "response", "reference"]
 TEXT_FIELDS: tuple[TextField, ...] = ("prompt", "response", "reference")
@@ -84,19 +79,6 @@ class SampleError(Exception):
     ) -> None:
         super().__init__(message)
         self.failure = SampleFailure(code, message, field)
-
-
-def says_nothing(text: str) -> bool:
-    """Whether a text shows nothing: it is empty, or only white space and invisible characters.
-
-    Example:
-        >>> says_nothing(" \\n\\u200b"), says_nothing(".")
-        (True, False)
-    """
-    return all(
-        character.isspace() or character in _BLANKS or unicodedata.category(character) in _INVISIBLE
-        for character in text
-    )
 
 
 def check_text(sample: Sample, max_characters: int) -> SampleFailure | None:

@@ -77,11 +77,19 @@ def rewards(
     waits: Waits,
     patience: float = 30.0,
     should_stop: Callable[[], bool] = lambda: False,
+    on_missing: Callable[[str], None] = lambda _: None,
 ) -> ScorerRewards:
     """Rewards from the scripted scorer."""
     address = scorer.address
     return ScorerRewards(
-        Endpoint(address=address), Limits(), VERSIONS, 10.0, patience, waits.append, should_stop
+        Endpoint(address=address),
+        Limits(),
+        VERSIONS,
+        10.0,
+        patience,
+        waits.append,
+        should_stop,
+        on_missing,
     )
 
 
@@ -150,19 +158,6 @@ def test_waiting_ends_when_the_training_is_to_stop(scorer: ScriptedScorer, waits
         (matrix([0.1, 0.2]), "answered 2 rewards"),
         (matrix([0.1] * 4, statuses=[types_pb2.SampleStatus()]), "1 statuses"),
         (matrix([0.1] * 4, trait_versions=["b2", "w1"]), "a trait changed"),
-        (
-            matrix(
-                [0.1] * 4,
-                statuses=[
-                    types_pb2.SampleStatus(),
-                    types_pb2.SampleStatus(
-                        status=status_pb2.Status(code=13, message="too odd"),
-                        failed_traits=["warmth"],
-                    ),
-                ],
-            ),
-            "sample 1 of 2 on warmth: too odd",
-        ),
     ],
 )
 def test_rewards_that_cannot_be_trained_on_are_refused_at_once(
@@ -175,3 +170,47 @@ def test_rewards_that_cannot_be_trained_on_are_refused_at_once(
     with pytest.raises(RewardError, match=reason):
         rewards(scorer, waits)(list(text_prompts("p", "p")), ["a", "b"])
     assert len(scorer.requests) == 1
+
+
+def one_failed(code: int, *traits: str) -> scorer_pb2.ScoreResponse:
+    """An answer in which the second sample has no reward on some traits."""
+    values = [0.1, 0.2, *(float("nan") if trait in traits else 0.3 for trait in VERSIONS)]
+    failed = types_pb2.SampleStatus(
+        status=status_pb2.Status(code=code, message="too odd"), failed_traits=list(traits)
+    )
+    return matrix(values, statuses=[types_pb2.SampleStatus(), failed])
+
+
+@pytest.mark.parametrize("code", [3, 13])
+@pytest.mark.parametrize("traits", [("warmth",), ("brevity",), ("brevity", "warmth")])
+def test_a_missing_reward_is_nan_and_reported_once(
+    scorer: ScriptedScorer, waits: Waits, code: int, traits: tuple[str, ...]
+) -> None:
+    scorer.answers = [one_failed(code, *traits)]
+    missing: list[str] = []
+    rewarder = rewards(scorer, waits, on_missing=missing.append)
+    for _ in range(3):
+        values = rewarder(list(text_prompts("p", "p")), ["a", "b"])
+        np.testing.assert_allclose(values[0], [0.1, 0.2], rtol=1e-6)
+        assert np.isnan(values[1]).tolist() == [trait in traits for trait in VERSIONS]
+    (message,) = missing
+    assert f"1 of 2 completions have no reward on {', '.join(traits)}" in message
+    assert "too odd" in message
+    assert not waits
+
+
+@pytest.mark.parametrize("code", [4, 14])
+def test_a_trait_that_is_away_is_waited_for_and_counts_as_no_judgement(
+    scorer: ScriptedScorer, waits: Waits, code: int
+) -> None:
+    scorer.answers = [one_failed(code, "warmth"), one_failed(code, "warmth"), GOOD]
+    values = rewards(scorer, waits)(list(text_prompts("p", "p")), ["a", "b"])
+    np.testing.assert_allclose(values, [[0.1, 0.2], [0.3, 0.4]], rtol=1e-6)
+    (wait,) = waits
+    assert "warmth: too odd" in wait
+
+
+def test_patience_with_a_trait_that_is_away_ends(scorer: ScriptedScorer, waits: Waits) -> None:
+    scorer.answers = [one_failed(14, "warmth")]
+    with pytest.raises(RewardError, match=r"1 of 2 samples on warmth for 0 s: too odd"):
+        rewards(scorer, waits, patience=0.3)(list(text_prompts("p", "p")), ["a", "b"])

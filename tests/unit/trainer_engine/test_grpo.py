@@ -150,11 +150,10 @@ def test_stops_when_told_to(base_path: Path, tmp_path: Path, after: int) -> None
     assert not (tmp_path / "out" / "adapter_model.safetensors").exists()
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_missing_reward_fails_by_its_trait(base_path: Path, tmp_path: Path, bad: float) -> None:
+def test_an_infinite_reward_fails_by_its_trait(base_path: Path, tmp_path: Path) -> None:
     def poisoned(prompts: list[Prompt], completions: list[str]) -> np.ndarray:
         rewards = share_of_letters(prompts, completions)
-        rewards[3, 1] = bad
+        rewards[3, 1] = float("inf")
         return rewards
 
     with pytest.raises(RewardError, match="'others'"):

@@ -66,6 +66,15 @@ HOOKS = [
             "output = self.rollout_func(prompts, self)",
             'required_keys = {"prompt_ids", "completion_ids", "logprobs"}',
             "extra_fields = ",
+            'tool_mask = extra_fields.pop("env_mask", None)',
+        ),
+    ),
+    Hook(
+        f"{_TRAINER}._compute_loss",
+        "training.methods.grpo.method",
+        source=(
+            'completion_mask * inputs["tool_mask"]',
+            "(per_token_loss * mask).sum() / (per_token_loss.size(0) * self.max_completion_length)",
         ),
     ),
     Hook(f"{_TRAINER}.remove_callback", "training.methods.grpo.method", leading=("self",)),

@@ -152,9 +152,16 @@ class TrainingProgress:
     steps: int | None = None
     """Steps in all; None until that is known."""
     reward_means: Mapping[str, float] = field(default_factory=dict)
-    """Mean normalised reward per trait over the last step's completions."""
+    """Mean normalised reward per trait over the last step's completions that have one; a trait
+    without any is left out."""
     attempt: int = 0
     """The attempt, from 1."""
+    completions: int = 0
+    """Completions that the attempt has sampled."""
+    unscored_completions: int = 0
+    """Of these, those without a reward on a trait that weighs: no update used them."""
+    empty_completions: int = 0
+    """Of these, those that say nothing."""
 
 
 @dataclass(frozen=True, slots=True)

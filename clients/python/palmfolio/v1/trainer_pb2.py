@@ -29,7 +29,7 @@ from palmfolio.v1 import prompts_pb2 as palmfolio_dot_v1_dot_prompts__pb2
 from palmfolio.v1 import types_pb2 as palmfolio_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalmfolio/v1/trainer.proto\x12\x0cpalmfolio.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1apalmfolio/v1/prompts.proto\x1a\x18palmfolio/v1/types.proto\"\xc4\x02\n\nPolicySpec\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12&\n\x07weights\x18\x02 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12%\n\x07prompts\x18\x03 \x03(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x43\n\x0etrait_versions\x18\x04 \x03(\x0b\x32+.palmfolio.v1.PolicySpec.TraitVersionsEntry\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\x16\n\x0einitial_policy\x18\x06 \x01(\t\x12(\n\x04grpo\x18\x07 \x01(\x0b\x32\x18.palmfolio.v1.GrpoConfigH\x00\x1a\x34\n\x12TraitVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06method\"\xb2\x03\n\nGrpoConfig\x12\x12\n\x05steps\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tlora_rank\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x17\n\nlora_alpha\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x1d\n\x10prompts_per_step\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12#\n\x16\x63ompletions_per_prompt\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\"\n\x15max_completion_tokens\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x18\n\x0btemperature\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x1b\n\x0ekl_coefficient\x18\t \x01(\x01H\x08\x88\x01\x01\x42\x08\n\x06_stepsB\x10\n\x0e_learning_rateB\x0c\n\n_lora_rankB\r\n\x0b_lora_alphaB\x13\n\x11_prompts_per_stepB\x19\n\x17_completions_per_promptB\x18\n\x16_max_completion_tokensB\x0e\n\x0c_temperatureB\x11\n\x0f_kl_coefficient\"\x94\x02\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.palmfolio.v1.PolicySpec\x12\x16\n\x0eprompts_digest\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.palmfolio.v1.PolicyState\x12\x0f\n\x07\x61\x64\x61pter\x18\x05 \x01(\t\x12\x16\n\x0e\x61\x64\x61pter_digest\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12\x15\n\ris_base_model\x18\t \x01(\x08\"P\n\x12TrainPolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.palmfolio.v1.PolicySpec\"\x88\x01\n\x13TrainPolicyMetadata\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.palmfolio.v1.TrainingProgress\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xca\x01\n\x10TrainingProgress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\r\n\x05steps\x18\x03 \x01(\x05\x12\x45\n\x0creward_means\x18\x04 \x03(\x0b\x32/.palmfolio.v1.TrainingProgress.RewardMeansEntry\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x1a\x32\n\x10RewardMeansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\" \n\x10GetPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListPoliciesResponse\x12&\n\x08policies\x18\x01 \x03(\x0b\x32\x14.palmfolio.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13\x44\x65letePolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65letePolicyResponse\"\xd4\x01\n\x0eSamplingConfig\x12\x1f\n\x12samples_per_prompt\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x0btemperature\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x04\x88\x01\x01\x42\x15\n\x13_samples_per_promptB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seed\"z\n\x0fGenerateRequest\x12\x10\n\x08policies\x18\x01 \x03(\t\x12%\n\x07prompts\x18\x02 \x03(\x0b\x32\x14.palmfolio.v1.Prompt\x12.\n\x08sampling\x18\x03 \x01(\x0b\x32\x1c.palmfolio.v1.SamplingConfig\"A\n\x10GenerateResponse\x12-\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x18.palmfolio.v1.Completion\"\x99\x01\n\nCompletion\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x14\n\x0cprompt_index\x18\x02 \x01(\x05\x12\x14\n\x0csample_index\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0e\n\x06tokens\x18\x05 \x01(\x05\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.palmfolio.v1.FinishReason\">\n\x14WatchTrainingRequest\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"\x8c\x01\n\rTrainingEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x08progress\x18\x03 \x01(\x0b\x32\x1e.palmfolio.v1.TrainingProgress\x12\x0f\n\x07message\x18\x04 \x01(\t*w\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15POLICY_STATE_TRAINING\x10\x01\x12\x16\n\x12POLICY_STATE_READY\x10\x02\x12\x17\n\x13POLICY_STATE_FAILED\x10\x03*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xce\x04\n\x07Trainer\x12R\n\rGetServerInfo\x12\".palmfolio.v1.GetServerInfoRequest\x1a\x18.palmfolio.v1.ServerInfo\"\x03\x90\x02\x01\x12N\n\x0bTrainPolicy\x12 .palmfolio.v1.TrainPolicyRequest\x1a\x1d.google.longrunning.Operation\x12\x46\n\tGetPolicy\x12\x1e.palmfolio.v1.GetPolicyRequest\x1a\x14.palmfolio.v1.Policy\"\x03\x90\x02\x01\x12Z\n\x0cListPolicies\x12!.palmfolio.v1.ListPoliciesRequest\x1a\".palmfolio.v1.ListPoliciesResponse\"\x03\x90\x02\x01\x12U\n\x0c\x44\x65letePolicy\x12!.palmfolio.v1.DeletePolicyRequest\x1a\".palmfolio.v1.DeletePolicyResponse\x12K\n\x08Generate\x12\x1d.palmfolio.v1.GenerateRequest\x1a\x1e.palmfolio.v1.GenerateResponse0\x01\x12W\n\rWatchTraining\x12\".palmfolio.v1.WatchTrainingRequest\x1a\x1b.palmfolio.v1.TrainingEvent\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalmfolio/v1/trainer.proto\x12\x0cpalmfolio.v1\x1a#google/longrunning/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1apalmfolio/v1/prompts.proto\x1a\x18palmfolio/v1/types.proto\"\xc4\x02\n\nPolicySpec\x12\x12\n\nbase_model\x18\x01 \x01(\t\x12&\n\x07weights\x18\x02 \x01(\x0b\x32\x15.palmfolio.v1.Weights\x12%\n\x07prompts\x18\x03 \x03(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x43\n\x0etrait_versions\x18\x04 \x03(\x0b\x32+.palmfolio.v1.PolicySpec.TraitVersionsEntry\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\x16\n\x0einitial_policy\x18\x06 \x01(\t\x12(\n\x04grpo\x18\x07 \x01(\x0b\x32\x18.palmfolio.v1.GrpoConfigH\x00\x1a\x34\n\x12TraitVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06method\"\xb2\x03\n\nGrpoConfig\x12\x12\n\x05steps\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tlora_rank\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x17\n\nlora_alpha\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x1d\n\x10prompts_per_step\x18\x05 \x01(\x05H\x04\x88\x01\x01\x12#\n\x16\x63ompletions_per_prompt\x18\x06 \x01(\x05H\x05\x88\x01\x01\x12\"\n\x15max_completion_tokens\x18\x07 \x01(\x05H\x06\x88\x01\x01\x12\x18\n\x0btemperature\x18\x08 \x01(\x01H\x07\x88\x01\x01\x12\x1b\n\x0ekl_coefficient\x18\t \x01(\x01H\x08\x88\x01\x01\x42\x08\n\x06_stepsB\x10\n\x0e_learning_rateB\x0c\n\n_lora_rankB\r\n\x0b_lora_alphaB\x13\n\x11_prompts_per_stepB\x19\n\x17_completions_per_promptB\x18\n\x16_max_completion_tokensB\x0e\n\x0c_temperatureB\x11\n\x0f_kl_coefficient\"\x94\x02\n\x06Policy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.palmfolio.v1.PolicySpec\x12\x16\n\x0eprompts_digest\x18\x03 \x01(\t\x12(\n\x05state\x18\x04 \x01(\x0e\x32\x19.palmfolio.v1.PolicyState\x12\x0f\n\x07\x61\x64\x61pter\x18\x05 \x01(\t\x12\x16\n\x0e\x61\x64\x61pter_digest\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12!\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x12.google.rpc.Status\x12\x15\n\ris_base_model\x18\t \x01(\x08\"P\n\x12TrainPolicyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x04spec\x18\x02 \x01(\x0b\x32\x18.palmfolio.v1.PolicySpec\"\x88\x01\n\x13TrainPolicyMetadata\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x30\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.palmfolio.v1.TrainingProgress\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x98\x02\n\x10TrainingProgress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0c\n\x04step\x18\x02 \x01(\x05\x12\r\n\x05steps\x18\x03 \x01(\x05\x12\x45\n\x0creward_means\x18\x04 \x03(\x0b\x32/.palmfolio.v1.TrainingProgress.RewardMeansEntry\x12\x0f\n\x07\x61ttempt\x18\x05 \x01(\x05\x12\x13\n\x0b\x63ompletions\x18\x06 \x01(\x03\x12\x1c\n\x14unscored_completions\x18\x07 \x01(\x03\x12\x19\n\x11\x65mpty_completions\x18\x08 \x01(\x03\x1a\x32\n\x10RewardMeansEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\" \n\x10GetPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x14ListPoliciesResponse\x12&\n\x08policies\x18\x01 \x03(\x0b\x32\x14.palmfolio.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"#\n\x13\x44\x65letePolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x16\n\x14\x44\x65letePolicyResponse\"\xd4\x01\n\x0eSamplingConfig\x12\x1f\n\x12samples_per_prompt\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x0btemperature\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x04\x88\x01\x01\x42\x15\n\x13_samples_per_promptB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x07\n\x05_seed\"z\n\x0fGenerateRequest\x12\x10\n\x08policies\x18\x01 \x03(\t\x12%\n\x07prompts\x18\x02 \x03(\x0b\x32\x14.palmfolio.v1.Prompt\x12.\n\x08sampling\x18\x03 \x01(\x0b\x32\x1c.palmfolio.v1.SamplingConfig\"A\n\x10GenerateResponse\x12-\n\x0b\x63ompletions\x18\x01 \x03(\x0b\x32\x18.palmfolio.v1.Completion\"\x99\x01\n\nCompletion\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x14\n\x0cprompt_index\x18\x02 \x01(\x05\x12\x14\n\x0csample_index\x18\x03 \x01(\x05\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\x0e\n\x06tokens\x18\x05 \x01(\x05\x12\x31\n\rfinish_reason\x18\x06 \x01(\x0e\x32\x1a.palmfolio.v1.FinishReason\">\n\x14WatchTrainingRequest\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x66ter_event\x18\x02 \x01(\x03\"\x8c\x01\n\rTrainingEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x08progress\x18\x03 \x01(\x0b\x32\x1e.palmfolio.v1.TrainingProgress\x12\x0f\n\x07message\x18\x04 \x01(\t*w\n\x0bPolicyState\x12\x1c\n\x18POLICY_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15POLICY_STATE_TRAINING\x10\x01\x12\x16\n\x12POLICY_STATE_READY\x10\x02\x12\x17\n\x13POLICY_STATE_FAILED\x10\x03*_\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x01\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x02\x32\xce\x04\n\x07Trainer\x12R\n\rGetServerInfo\x12\".palmfolio.v1.GetServerInfoRequest\x1a\x18.palmfolio.v1.ServerInfo\"\x03\x90\x02\x01\x12N\n\x0bTrainPolicy\x12 .palmfolio.v1.TrainPolicyRequest\x1a\x1d.google.longrunning.Operation\x12\x46\n\tGetPolicy\x12\x1e.palmfolio.v1.GetPolicyRequest\x1a\x14.palmfolio.v1.Policy\"\x03\x90\x02\x01\x12Z\n\x0cListPolicies\x12!.palmfolio.v1.ListPoliciesRequest\x1a\".palmfolio.v1.ListPoliciesResponse\"\x03\x90\x02\x01\x12U\n\x0c\x44\x65letePolicy\x12!.palmfolio.v1.DeletePolicyRequest\x1a\".palmfolio.v1.DeletePolicyResponse\x12K\n\x08Generate\x12\x1d.palmfolio.v1.GenerateRequest\x1a\x1e.palmfolio.v1.GenerateResponse0\x01\x12W\n\rWatchTraining\x12\".palmfolio.v1.WatchTrainingRequest\x1a\x1b.palmfolio.v1.TrainingEvent\"\x03\x90\x02\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,10 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAINER'].methods_by_name['ListPolicies']._serialized_options = b'\220\002\001'
   _globals['_TRAINER'].methods_by_name['WatchTraining']._loaded_options = None
   _globals['_TRAINER'].methods_by_name['WatchTraining']._serialized_options = b'\220\002\001'
-  _globals['_POLICYSTATE']._serialized_start=2677
-  _globals['_POLICYSTATE']._serialized_end=2796
-  _globals['_FINISHREASON']._serialized_start=2798
-  _globals['_FINISHREASON']._serialized_end=2893
+  _globals['_POLICYSTATE']._serialized_start=2755
+  _globals['_POLICYSTATE']._serialized_end=2874
+  _globals['_FINISHREASON']._serialized_start=2876
+  _globals['_FINISHREASON']._serialized_end=2971
   _globals['_POLICYSPEC']._serialized_start=194
   _globals['_POLICYSPEC']._serialized_end=518
   _globals['_POLICYSPEC_TRAITVERSIONSENTRY']._serialized_start=456
@@ -65,31 +65,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAINPOLICYMETADATA']._serialized_start=1319
   _globals['_TRAINPOLICYMETADATA']._serialized_end=1455
   _globals['_TRAININGPROGRESS']._serialized_start=1458
-  _globals['_TRAININGPROGRESS']._serialized_end=1660
-  _globals['_TRAININGPROGRESS_REWARDMEANSENTRY']._serialized_start=1610
-  _globals['_TRAININGPROGRESS_REWARDMEANSENTRY']._serialized_end=1660
-  _globals['_GETPOLICYREQUEST']._serialized_start=1662
-  _globals['_GETPOLICYREQUEST']._serialized_end=1694
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=1696
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=1756
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1758
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1845
-  _globals['_DELETEPOLICYREQUEST']._serialized_start=1847
-  _globals['_DELETEPOLICYREQUEST']._serialized_end=1882
-  _globals['_DELETEPOLICYRESPONSE']._serialized_start=1884
-  _globals['_DELETEPOLICYRESPONSE']._serialized_end=1906
-  _globals['_SAMPLINGCONFIG']._serialized_start=1909
-  _globals['_SAMPLINGCONFIG']._serialized_end=2121
-  _globals['_GENERATEREQUEST']._serialized_start=2123
-  _globals['_GENERATEREQUEST']._serialized_end=2245
-  _globals['_GENERATERESPONSE']._serialized_start=2247
-  _globals['_GENERATERESPONSE']._serialized_end=2312
-  _globals['_COMPLETION']._serialized_start=2315
-  _globals['_COMPLETION']._serialized_end=2468
-  _globals['_WATCHTRAININGREQUEST']._serialized_start=2470
-  _globals['_WATCHTRAININGREQUEST']._serialized_end=2532
-  _globals['_TRAININGEVENT']._serialized_start=2535
-  _globals['_TRAININGEVENT']._serialized_end=2675
-  _globals['_TRAINER']._serialized_start=2896
-  _globals['_TRAINER']._serialized_end=3486
+  _globals['_TRAININGPROGRESS']._serialized_end=1738
+  _globals['_TRAININGPROGRESS_REWARDMEANSENTRY']._serialized_start=1688
+  _globals['_TRAININGPROGRESS_REWARDMEANSENTRY']._serialized_end=1738
+  _globals['_GETPOLICYREQUEST']._serialized_start=1740
+  _globals['_GETPOLICYREQUEST']._serialized_end=1772
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=1774
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=1834
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1836
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1923
+  _globals['_DELETEPOLICYREQUEST']._serialized_start=1925
+  _globals['_DELETEPOLICYREQUEST']._serialized_end=1960
+  _globals['_DELETEPOLICYRESPONSE']._serialized_start=1962
+  _globals['_DELETEPOLICYRESPONSE']._serialized_end=1984
+  _globals['_SAMPLINGCONFIG']._serialized_start=1987
+  _globals['_SAMPLINGCONFIG']._serialized_end=2199
+  _globals['_GENERATEREQUEST']._serialized_start=2201
+  _globals['_GENERATEREQUEST']._serialized_end=2323
+  _globals['_GENERATERESPONSE']._serialized_start=2325
+  _globals['_GENERATERESPONSE']._serialized_end=2390
+  _globals['_COMPLETION']._serialized_start=2393
+  _globals['_COMPLETION']._serialized_end=2546
+  _globals['_WATCHTRAININGREQUEST']._serialized_start=2548
+  _globals['_WATCHTRAININGREQUEST']._serialized_end=2610
+  _globals['_TRAININGEVENT']._serialized_start=2613
+  _globals['_TRAININGEVENT']._serialized_end=2753
+  _globals['_TRAINER']._serialized_start=2974
+  _globals['_TRAINER']._serialized_end=3564
 # @@protoc_insertion_point(module_scope)

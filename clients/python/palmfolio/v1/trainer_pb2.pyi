@@ -399,6 +399,9 @@ class TrainingProgress(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     REWARD_MEANS_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    COMPLETIONS_FIELD_NUMBER: _builtins.int
+    UNSCORED_COMPLETIONS_FIELD_NUMBER: _builtins.int
+    EMPTY_COMPLETIONS_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """For people: `queued`, `starting`, `training`, `publishing`, `done`, `failed`, `cancelled`."""
     step: _builtins.int
@@ -407,9 +410,17 @@ class TrainingProgress(_message.Message):
     """Steps in all; 0 until known."""
     attempt: _builtins.int
     """The attempt, from 1."""
+    completions: _builtins.int
+    """Completions that the attempt has sampled."""
+    unscored_completions: _builtins.int
+    """Of these, those without a reward on a trait that weighs: no update used them."""
+    empty_completions: _builtins.int
+    """Of these, those that say nothing: empty, or only white space and invisible characters."""
     @_builtins.property
     def reward_means(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Mean normalised reward per trait over the last step's completions."""
+        """Mean normalised reward per trait over the last step's completions that have one; a trait
+        without any is left out.
+        """
 
     def __init__(
         self,
@@ -419,10 +430,13 @@ class TrainingProgress(_message.Message):
         steps: _builtins.int = ...,
         reward_means: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         attempt: _builtins.int = ...,
+        completions: _builtins.int = ...,
+        unscored_completions: _builtins.int = ...,
+        empty_completions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "reward_means", b"reward_means", "stage", b"stage", "step", b"step", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "completions", b"completions", "empty_completions", b"empty_completions", "reward_means", b"reward_means", "stage", b"stage", "step", b"step", "steps", b"steps", "unscored_completions", b"unscored_completions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from palmfolio_runtime.logs import get_logger
+from palmfolio_runtime.prompts import says_nothing
 from palmfolio_scorer.engine.admission import Admission
 from palmfolio_scorer.engine.columns import (
     all_failed,
@@ -27,7 +28,7 @@ from palmfolio_scorer.engine.worker import ModelWorker, Ticket
 from palmfolio_scorer.models.device import is_cpu, torch_threads
 from palmfolio_scorer.models.model import DeviceModel
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, SampleFailure, check_text, says_nothing
+from palmfolio_scorer.samples import Sample, SampleFailure, check_text
 from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 from palmfolio_scorer.traits.kind import ModelTrait, RawRewards, TextTrait
 

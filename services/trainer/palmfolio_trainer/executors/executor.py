@@ -73,7 +73,13 @@ class Progress(_Message):
     step: int = 0
     steps: int = 0
     reward_means: dict[str, float] = {}
-    """Mean normalised reward by trait over the last step's completions."""
+    """Mean normalised reward by trait over the last step's completions that have one."""
+    completions: int = 0
+    """Sampled since the attempt began."""
+    unscored_completions: int = 0
+    """Of these, left out of the updates: a trait that weighs had no reward for them."""
+    empty_completions: int = 0
+    """Of these, nothing but white space and invisible characters."""
     message: str = ""
 
 

@@ -230,6 +230,9 @@ class JobLoop:
             step=progress.step,
             steps=progress.steps,
             reward_means=progress.reward_means,
+            completions=progress.completions,
+            unscored_completions=progress.unscored_completions,
+            empty_completions=progress.empty_completions,
             attempt=attempt,
         )
         await self._database.run(store.record, job, attempt, message, progress.message)

@@ -14,7 +14,9 @@ import numpy.typing as npt
 from palmfolio_runtime.prompts import Prompt
 
 RewardFunction = Callable[[list[Prompt], list[str]], npt.NDArray[np.float64]]
-"""(prompts, completions), n of each -> normalised rewards (n, d), columns in the traits' order."""
+"""(prompts, completions), n of each -> normalised rewards (n, d), columns in the traits' order.
+
+NaN where a trait has no reward for a completion (docs/missing-rewards.md)."""
 
 StopCheck = Callable[[], bool]
 """Whether the training should stop; asked between decoding steps."""
@@ -59,12 +61,15 @@ class Progress:
     Attributes:
         step: from 1 to `steps`.
         steps: steps of the whole training.
-        rewards: mean normalised reward of each trait over the step's completions, which were
-            sampled before the step's update.
-        reward: their weighted sum.
+        rewards: mean normalised reward of each trait over the step's completions that have one,
+            which were sampled before the step's update. A trait without any is left out.
+        reward: mean weighted reward of the completions that have every reward; NaN without any.
         loss: the step's loss, as the method defines it.
         completion_tokens: mean length of the completions, in tokens.
         seconds: wall time since the training began, loading included.
+        completions: sampled since the training began.
+        unscored: of these, without a reward on a trait that weighs: no update used them.
+        empty: of these, nothing but white space and invisible characters.
     """
 
     step: int
@@ -74,6 +79,9 @@ class Progress:
     loss: float
     completion_tokens: float
     seconds: float
+    completions: int = 0
+    unscored: int = 0
+    empty: int = 0
 
 
 def _ignore(_progress: Progress) -> None:
@@ -163,8 +171,8 @@ def check_rewards(
     """Rewards as (count, d) float64.
 
     Raises:
-        RewardError: the shape is wrong, or a reward is NaN or infinite; the message names its
-            trait. A missing reward must never count as 0.
+        RewardError: the shape is wrong, or a reward is infinite; the message names its trait. NaN
+            stands for a missing reward, which must never count as 0.
     """
     array = np.asarray(rewards, dtype=np.float64)
     if array.shape != (count, len(traits)):
@@ -172,11 +180,11 @@ def check_rewards(
             f"the reward function gave rewards of shape {array.shape} for {count} completions "
             f"and {len(traits)} traits"
         )
-    bad = ~np.isfinite(array)
+    bad = np.isinf(array)
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise RewardError(
             f"trait {traits[column]!r}: reward {array[row, column]} for completion {row} of "
-            f"{count}; {int(bad[:, column].sum())} of its rewards are not finite"
+            f"{count}; {int(bad[:, column].sum())} of its rewards are infinite"
         )
     return array

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from palmfolio_runtime.prompts import says_nothing
 from palmfolio_scorer.engine import Engine
 from palmfolio_scorer.engine.settings import EngineSettings
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.protocol.replies import trait_message
-from palmfolio_scorer.samples import EmptyResponse, Sample, says_nothing
+from palmfolio_scorer.samples import EmptyResponse, Sample
 from palmfolio_scorer.traits.catalogue.spec import parse_traits
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 from palmfolio_scorer.traits.kind import TraitConfigError

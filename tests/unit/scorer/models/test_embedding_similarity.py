@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
+from palmfolio_runtime.prompts import says_nothing
 from palmfolio_scorer.models.device import torch_dtype
 from palmfolio_scorer.models.files import locate
 from palmfolio_scorer.models.model import ModelOptions
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, says_nothing
+from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.embedding_similarity import EmbeddingSimilarity
 from palmfolio_scorer.traits.registry import make_trait
 from tests.support.counting_model import engine_on, served

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from palmfolio_runtime.prompts import says_nothing
 from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, says_nothing
+from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.kind import TraitConfigError
 from palmfolio_scorer.traits.language_model import LanguageModelTrait
 from palmfolio_scorer.traits.registry import make_trait

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, LlamaModel
 
+from palmfolio_runtime.prompts import says_nothing
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import Sample, says_nothing
+from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.kind import TraitConfigError
 from palmfolio_scorer.traits.registry import make_trait
 from palmfolio_scorer.traits.sequence_classifier import SequenceClassifier

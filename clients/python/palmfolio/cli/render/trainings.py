@@ -95,4 +95,8 @@ def policy(trained: types.Policy) -> Table:
 
 def _rewards(progress: types.TrainingProgress) -> str:
     means = sorted(progress.reward_means.items())
-    return " ".join(f"{trait} {mean:.2f}" for trait, mean in means)
+    parts = [f"{trait} {mean:.2f}" for trait, mean in means]
+    if progress.unscored_completions:
+        counts = f"{progress.unscored_completions:,} of {progress.completions:,}"
+        parts.append(f"({counts} completions without rewards)")
+    return " ".join(parts)

@@ -110,10 +110,17 @@ class Reporter:
 
     def step(self, progress: task.Progress) -> None:
         """Reports a finished step."""
-        self._send(step=progress.step, steps=progress.steps, reward_means=dict(progress.rewards))
+        self._send(
+            step=progress.step,
+            steps=progress.steps,
+            reward_means=dict(progress.rewards),
+            completions=progress.completions,
+            unscored_completions=progress.unscored,
+            empty_completions=progress.empty,
+        )
 
-    def waiting(self, message: str) -> None:
-        """Reports that the training waits, and for what."""
+    def note(self, message: str) -> None:
+        """Reports that the training waits, and for what, or that completions have no reward."""
         self._send(message=message)
 
     def publishing(self) -> None:
@@ -134,8 +141,9 @@ def train(job: Job, report: Reporter, stop: StopRequest) -> Event:
         spec.trait_versions,
         job.score_timeout_seconds,
         job.scorer_patience_seconds,
-        on_wait=report.waiting,
+        on_wait=report.note,
         should_stop=stop.is_set,
+        on_missing=report.note,
     )
     # Usually there is none, since each attempt has its own number.
     shutil.rmtree(job.partial, ignore_errors=True)

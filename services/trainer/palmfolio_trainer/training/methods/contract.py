@@ -49,7 +49,7 @@ class TrainFunction(Protocol[_Input]):
         """
         Raises:
             ValueError: the task is wrong; the message names the field.
-            RewardError: rewards of a wrong shape, or not finite.
+            RewardError: rewards of a wrong shape, infinite, or missing step after step.
             TrainingCancelled: `tools.should_stop` returned True.
         """
 

@@ -6,6 +6,7 @@ those asked for. The loss divides by a constant (Dr. GRPO), which makes the upda
 gradient of the weighted reward; dividing by a completion's length would favour long failures.
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ from palmfolio_trainer.sampling.transformers.decoding import (
 )
 from palmfolio_trainer.sampling.transformers.merging import merged_adapter
 from palmfolio_trainer.training.adapters import save_adapter, trainable_model
+from palmfolio_trainer.training.methods.grpo.missing_rewards import MissingRewards, usable_rewards
 from palmfolio_trainer.training.methods.grpo.settings import GrpoSettings
 from palmfolio_trainer.training.methods.grpo.trl_trainer import CompactGRPOTrainer
 from palmfolio_trainer.training.task import (
@@ -46,6 +48,8 @@ from palmfolio_trainer.training.task import (
 # The rollout's extra column, through which TRL hands the rewards on to its reward functions. Its
 # name is also the parameter of `_reward_column`.
 _REWARDS = "trait_rewards"
+# TRL's name for a rollout's mask of the loss.
+_LOSS_MASK = "env_mask"
 
 
 class _Stopwatch:
@@ -72,10 +76,12 @@ class _Rollout:
         self,
         task: TrainingTask[GrpoSettings],
         tools: TrainingTools,
+        weights: npt.NDArray[np.float64],
         tokenizer: Any,
         stopwatch: _Stopwatch,
     ) -> None:
         settings = task.settings
+        self._weights = weights
         self._tokenizer = tokenizer
         self._prompts = task.prompts
         self._traits = task.traits
@@ -85,7 +91,8 @@ class _Rollout:
         self._seed = task.seed
         self._stopwatch = stopwatch
         self.rewards: npt.NDArray[np.float64] = np.zeros((0, len(self._traits)))
-        """Of the last step, (completions, d)."""
+        """Of the last step, (completions, d); NaN where missing."""
+        self.missing = MissingRewards(task.traits)
         self.completion_tokens = 0.0
         """Mean length in the last step."""
 
@@ -99,13 +106,22 @@ class _Rollout:
             rewards = self._tools.rewards(prompts, texts)
         self.rewards = check_rewards(rewards, len(prompts), self._traits)
         self.completion_tokens = float(np.mean([len(ids) for ids in completions]))
-        return {
+        usable = usable_rewards(self.rewards, self._weights, self._group)
+        self.missing.count(texts, self.rewards, usable.scored)
+        output = {
             "prompt_ids": [ids for ids in distinct for _ in range(self._group)],
             "completion_ids": completions,
             # TRL then takes them from the update's own forward pass.
             "logprobs": None,
-            _REWARDS: self.rewards.tolist(),
+            _REWARDS: usable.values.tolist(),
         }
+        if not usable.scored.all():
+            # Which tokens count in the loss, the term of the KL divergence included.
+            output[_LOSS_MASK] = [
+                [int(scored)] * len(ids)
+                for scored, ids in zip(usable.scored.tolist(), completions, strict=True)
+            ]
+        return output
 
     def _sample(
         self, trainer: Any, prompts: Sequence[Sequence[int]], count: int
@@ -157,15 +173,26 @@ class _ProgressLog(TrainerCallback):
         """Called after each step, and once at the end without a loss."""
         if "loss" not in logs:
             return
-        means = self._rollout.rewards.mean(axis=0)
+        rewards, missing = self._rollout.rewards, self._rollout.missing
+        # Not `nanmean`, which warns where a trait has no reward at all.
+        known = {
+            trait: float(column[np.isfinite(column)].mean())
+            for trait, column in zip(self._traits, rewards.T, strict=True)
+            if np.isfinite(column).any()
+        }
+        weighted = rewards[:, self._weights > 0] @ self._weights[self._weights > 0]
+        weighted = weighted[np.isfinite(weighted)]
         progress = Progress(
             step=state.global_step,
             steps=args.max_steps,
-            rewards=dict(zip(self._traits, means.tolist(), strict=True)),
-            reward=float(means @ self._weights),
+            rewards=known,
+            reward=float(weighted.mean()) if len(weighted) else math.nan,
             loss=float(logs["loss"]),
             completion_tokens=self._rollout.completion_tokens,
             seconds=time.monotonic() - self._stopwatch.began,
+            completions=missing.completions,
+            unscored=missing.unscored,
+            empty=missing.empty,
         )
         self.history.append(progress)
         self._tools.on_progress(progress)
@@ -192,7 +219,7 @@ def train(task: TrainingTask[GrpoSettings], tools: TrainingTools) -> TrainingRes
             alpha=settings.lora_alpha,
             targets=settings.lora_targets,
         )
-        rollout = _Rollout(task, tools, tokenizer, stopwatch)
+        rollout = _Rollout(task, tools, weights, tokenizer, stopwatch)
         log = _ProgressLog(task, tools, weights, rollout, stopwatch)
         # Positions, because TRL carries texts: the rollout looks up the prompts' records.
         positions = _enough(range(len(task.prompts)), settings.prompts_per_step)

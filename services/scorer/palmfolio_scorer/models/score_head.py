@@ -55,6 +55,10 @@ def load_score_head_model(
             self.score_head = torch.nn.Linear(columns, rows, bias="bias" in head, dtype=dtype)
             self.score_head.load_state_dict(head)
 
+        def get_input_embeddings(self) -> Any:
+            """The backbone's embeddings of tokens."""
+            return self.backbone.get_input_embeddings()
+
         def forward(self, input_ids: Any, attention_mask: Any, **_: Any) -> SimpleNamespace:
             """Logits (B, K) at each row's last token."""
             hidden = self.backbone(input_ids, attention_mask=attention_mask).last_hidden_state

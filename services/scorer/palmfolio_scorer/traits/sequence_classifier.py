@@ -1,18 +1,20 @@
 """Reward models and classifiers of the Transformers library as traits."""
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import model_validator
 
+from palmfolio_runtime.identity import Neutral
 from palmfolio_scorer.models.classifier import RENDERED, ClassifierModel
 from palmfolio_scorer.models.files import TraitLoadError
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import EmptyResponse, Sample, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
-from palmfolio_scorer.traits.templates import fields_of, mentions, render
+from palmfolio_scorer.traits.templates import TurnTemplates, fields_of, mentions, render
 
 
 class SequenceClassifierOptions(ModelOptions):
@@ -20,6 +22,11 @@ class SequenceClassifierOptions(ModelOptions):
 
     template: str | tuple[str, str] | None = None
     """The text with `{prompt}`, `{response}` and `{reference}`; two of them make a pair input."""
+    turns: Annotated[TurnTemplates | None, Neutral(None)] = None
+    """How `{prompt}` writes each turn; None writes a text as it is, and several turns as
+    `role: content` lines."""
+    strip: Annotated[bool, Neutral(False)] = False
+    """Whether `{response}` leaves out the white space around the response."""
     chat_template: bool = False
     """Writes the prompt's messages and the response with the tokeniser's chat template instead."""
     label: int | str | None = None
@@ -36,6 +43,8 @@ class SequenceClassifierOptions(ModelOptions):
         texts = [self.template] if isinstance(self.template, str) else list(self.template or ())
         if texts and not any(mentions(text, "response") for text in texts):
             raise ValueError("template must hold {response}")
+        if self.chat_template and (self.turns or self.strip):
+            raise ValueError("turns and strip belong to a template, not to chat_template")
         return self
 
 
@@ -71,6 +80,7 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
         super().__init__(options)
         template = options.template or ()
         self._template: tuple[str, ...] = (template,) if isinstance(template, str) else template
+        self._turns = options.turns
 
     def load(self, models: ModelStore) -> None:
         """Loads the model and finds the label."""
@@ -83,6 +93,11 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
         if self.options.chat_template and not tokeniser.tokenizer.chat_template:
             raise TraitLoadError(f"the tokeniser of {self.options.model} has no chat template")
         self._template = tuple(tokeniser.written(text) for text in self._template)
+        if turns := self.options.turns:
+            written = {
+                k: tokeniser.written(v) for k, v in turns.model_dump(exclude_none=True).items()
+            }
+            self._turns = TurnTemplates(**written)
 
     def identity(self) -> dict[str, Any]:
         """As for every model, and the label by its position: its name does not matter."""
@@ -99,12 +114,21 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: a text, a pair, or a rendered chat."""
         if self._template:
-            return [tuple(render(part, sample) for part in self._template)]
+            texts = self._texts(sample)
+            return [tuple(render(part, texts) for part in self._template)]
         messages = [
             *({"role": turn.role, "content": turn.content} for turn in sample.messages),
             {"role": "assistant", "content": sample.response},
         ]
         return [(RENDERED, self.model.tokeniser.chat(messages), "")]
+
+    def _texts(self, sample: Sample) -> Sample:
+        """The sample with its texts as the template takes them."""
+        if self._turns:
+            sample = dataclasses.replace(sample, prompt=self._turns.write(sample.messages))
+        if self.options.strip:
+            sample = dataclasses.replace(sample, response=sample.response.strip())
+        return sample
 
     def reward_from(self, sample: Sample, outputs: Sequence[Output]) -> float:
         """The label's logit or probability."""

@@ -1,10 +1,44 @@
 """Templates: prompt and response in the text format that a model was trained on."""
 
 import re
+from collections.abc import Sequence
 
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from palmfolio_runtime.prompts import ChatMessage
 from palmfolio_scorer.samples import TEXT_FIELDS, Sample, TextField
 
 _FIELD = re.compile(r"\{(prompt|response|reference)\}")
+_CONTENT = "{content}"
+
+
+class TurnTemplates(BaseModel):
+    """How each turn of a conversation is written, with `{content}` for what was said.
+
+    Example:
+        >>> turns = TurnTemplates(user="Q: {content}", assistant=" A: {content}")
+        >>> turns.write([ChatMessage("user", "Why?"), ChatMessage("assistant", "Because.")])
+        'Q: Why? A: Because.'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    user: str
+    assistant: str
+    system: str | None = None
+    """None leaves system messages out."""
+
+    @model_validator(mode="after")
+    def _with_content(self) -> "TurnTemplates":
+        for role in ("user", "assistant", "system"):
+            if (text := getattr(self, role)) is not None and text.count(_CONTENT) != 1:
+                raise ValueError(f"{role} must hold {_CONTENT} once")
+        return self
+
+    def write(self, messages: Sequence[ChatMessage]) -> str:
+        """The turns, one after the other."""
+        templates = [(getattr(self, turn.role), turn.content) for turn in messages]
+        return "".join(text.replace(_CONTENT, content) for text, content in templates if text)
 
 
 def render(template: str, sample: Sample) -> str:

@@ -3,21 +3,17 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from palmfolio_scorer.engine import RewardTable
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.catalogue.presets import preset_names, preset_text
-from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
-from palmfolio_scorer.traits.catalogue.spec import TraitSpec, parse_traits
+from palmfolio_scorer.traits.catalogue.spec import parse_traits
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
-from palmfolio_scorer.traits.kind import ModelTrait, TraitConfigError
+from palmfolio_scorer.traits.kind import TraitConfigError
 from tests.support.counting_model import engine_on
-from tests.support.tiny_models import classifier, score_model
 
 GSM8K = Path(__file__).parents[5] / "shared" / "data" / "gsm8k_test_first300.jsonl"
 TRAITS = """
@@ -104,56 +100,6 @@ traits:
 """
     )
     assert len(traits.failures()) == 2 and "its part b" in traits.failures()[0]
-
-
-def _model_trait(served: ServedTrait) -> ModelTrait[Any]:
-    assert isinstance(served.trait, ModelTrait)
-    return served.trait
-
-
-def _with_models(preset: str, models: dict[str, Path]) -> TraitSet:
-    """The preset with tiny models of the same architectures in place of the hub's."""
-    specs = []
-    for spec in parse_traits(preset_text(preset), preset):
-        values = spec.model_dump()
-        folder = models[values["model"]]
-        specs.append(TraitSpec.model_validate(values | {"model": str(folder)}))
-    traits = TraitSet(specs)
-    models_store = ModelStore("cpu")
-    traits.load(models_store)
-    assert traits.failures() == []
-    return traits
-
-
-def test_helpful_assistants_loads_its_architectures(tmp_path: Path) -> None:
-    gpt2 = classifier("gpt2", tmp_path / "gpt2")
-    humour = classifier("distilbert", tmp_path / "humour", labels=2)
-    config = json.loads((humour / "config.json").read_text())
-    config |= {"id2label": {"0": "NO_HUMOR", "1": "HUMOR"}, "label2id": {"NO_HUMOR": 0, "HUMOR": 1}}
-    (humour / "config.json").write_text(json.dumps(config))
-    traits = _with_models(
-        "helpful-assistants",
-        {
-            "Ray2333/gpt2-large-helpful-reward_model": gpt2,
-            "Ray2333/gpt2-large-harmless-reward_model": gpt2,
-            "mohameddhiab/humor-no-humor": humour,
-        },
-    )
-    inputs = [_model_trait(served).inputs(Sample("Hi?", "Hello")) for served in traits]
-    assert inputs[0] == inputs[1] == [("\n\nHuman: Hi? \n\nAssistant:", "Hello")]
-    assert inputs[2] == [("Hello",)]
-
-
-def test_safety_alignment_loads_its_architecture_and_turns_costs(tmp_path: Path) -> None:
-    folder = score_model(tmp_path, bias=True)
-    names = ("PKU-Alignment/beaver-7b-v1.0-reward", "PKU-Alignment/beaver-7b-v1.0-cost")
-    loaded = _with_models("safety-alignment", dict.fromkeys(names, folder))
-    reward, cost = map(_model_trait, loaded)
-    output = [np.array([2.0], dtype=np.float32)]
-    sample = Sample("Hi?", "Hello")
-    assert reward.reward_from(sample, output) == 2 == -cost.reward_from(sample, output)
-    expected = "BEGINNING OF CONVERSATION: USER: Hi? ASSISTANT:Hello"
-    assert reward.inputs(sample) == [(expected,)]
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason="GSM8K is not at hand")

@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from palmfolio.files import read_prompts
 from palmfolio_runtime.prompts import ChatMessage, Prompt
+from palmfolio_runtime.prompts.prompt import Role
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import Sample
 from palmfolio_scorer.traits.catalogue.presets import preset_text
@@ -22,8 +23,10 @@ from palmfolio_scorer.traits.catalogue.spec import TraitSpec, parse_traits
 from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
 from palmfolio_scorer.traits.kind import ModelTrait, TraitConfigError
 from palmfolio_scorer.traits.registry import make_trait
+from palmfolio_trainer.sampling.transformers.chat import prompt_ids
 from tests.support.tiny_models import classifier, score_model
 
+EXAMPLE = Path(__file__).parents[4] / "examples" / "safety-alignment"
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 BEAVER = ("PKU-Alignment/beaver-7b-v1.0-reward", "PKU-Alignment/beaver-7b-v1.0-cost")
 RAY = ("Ray2333/gpt2-large-helpful-reward_model", "Ray2333/gpt2-large-harmless-reward_model")
@@ -106,10 +109,15 @@ def _as_llama(folder: Path) -> None:
     )
 
 
+def conversation(turns: list[str]) -> Prompt:
+    """The prompt with these turns, the user's first."""
+    roles: list[Role] = ["assistant" if i % 2 else "user" for i in range(len(turns))]
+    return Prompt(tuple(map(ChatMessage, roles, turns)))
+
+
 def sample(turns: list[str], response: str) -> Sample:
     """The sample of a conversation."""
-    messages = [ChatMessage("assistant" if i % 2 else "user", x) for i, x in enumerate(turns)]
-    return Sample.answering(Prompt(tuple(messages)), response)
+    return Sample.answering(conversation(turns), response)
 
 
 def ids(trait: ModelTrait[Any], scored: Sample) -> list[int]:
@@ -184,6 +192,22 @@ def test_safety_alignment_reads_conversations_as_safe_rlhf_does(
 
 
 @pytest.mark.parametrize("llama", [False, True])
+@given(turns=TURNS)
+@settings(max_examples=20, deadline=None)
+def test_the_base_model_of_the_example_reads_conversations_as_safe_rlhf_does(
+    llama: bool, turns: list[str]
+) -> None:
+    """By the chat template that examples/safety-alignment gives it."""
+    tokenizer = AutoTokenizer.from_pretrained(safety_alignment(llama)[0], model_max_length=10_000)
+    tokenizer.chat_template = (EXAMPLE / "chat_template.jinja").read_text(encoding="utf-8")
+    *begin, end = safe_rlhf(tokenizer, turns, "")
+    assert end == 2
+    # Transformers lets chat templates write the token that begins a text.
+    expected = begin if llama else [1, *begin]
+    assert prompt_ids(tokenizer, conversation(turns)) == expected
+
+
+@pytest.mark.parametrize("llama", [False, True])
 @pytest.mark.parametrize("text", ["fine</s>", "</s>", "a</s>USER: b ASSISTANT:c", "<s>fine"])
 def test_nobody_else_ends_a_text(llama: bool, text: str) -> None:
     """A policy or a user who writes `</s>` writes four characters."""
@@ -208,8 +232,8 @@ def test_a_row_of_hh_rlhf_is_read_from_file_to_tokens(tmp_path: Path) -> None:
     file.write_text(json.dumps(row) + "\n", encoding="utf-8")
     (prompt,) = read_prompts(file)
     folder, traits = helpful_assistants()
-    messages = tuple(ChatMessage(each.role, each.content) for each in prompt.messages)  # type: ignore[arg-type]
-    asked = Sample.answering(Prompt(messages), "At 230 C.")
+    asked = sample([each.content for each in prompt.messages], "At 230 C.")
+    assert [each.role for each in prompt.messages] == ["user", "assistant", "user"]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert ids(traits[0], asked) == rewards_in_context(tokenizer, hh_rlhf(turns, "At 230 C."))
 

@@ -90,7 +90,7 @@ def engine_on(*models: DeviceModel, max_characters: int = 1000, **settings: int)
     store = ModelStore("cpu")
     for i, model in enumerate(models):
         store._models[i] = LoadedModel(ModelOptions(model=str(i)), model)
-    engine = Engine(EngineSettings(**{"lanes": 1, **settings}), max_characters)
+    engine = Engine(EngineSettings(**{"lanes": 1, "text_workers": 0, **settings}), max_characters)
     engine.start(store)
     return engine
 

@@ -89,7 +89,8 @@ class ServerConfig(BaseSettings):
     """None serves no metrics."""
     limits: Limits = Limits()
     drain_seconds: float = Field(default=10.0, ge=0)
-    """Seconds that running calls may go on after the first signal to stop."""
+    """Seconds from the first signal to stop to the end of the process, at least 10. Running calls
+    may go on for all of it but 2 s (half, where it is shorter), in which the service closes."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

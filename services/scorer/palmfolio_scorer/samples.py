@@ -60,6 +60,12 @@ class SampleFailure:
     message: str
     field: str = ""
     """`prompt` (or a path within it), `response` or `reference` if it is at fault."""
+    timed_out: bool = False
+    """Whether the trait took longer than its time for one sample."""
+
+
+EXPIRED = SampleFailure("DEADLINE_EXCEEDED", "the deadline passed before the sample was scored")
+STOPPED = SampleFailure("UNAVAILABLE", "the scorer is shutting down")
 
 
 class SampleError(Exception):

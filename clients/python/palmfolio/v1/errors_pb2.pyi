@@ -60,6 +60,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """CANCELLED: the operation was cancelled."""
     ERROR_REASON_INTERNAL_FAULT: _ErrorReason.ValueType  # 17
     """INTERNAL: a fault of the server; the log has the details under the request id."""
+    ERROR_REASON_SCORING_TIMED_OUT: _ErrorReason.ValueType  # 18
+    """INTERNAL, per sample: a trait took longer on the sample than its time budget."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The `reason` of `google.rpc.ErrorInfo` (domain `palmfolio`): the value's name without the prefix
@@ -104,4 +106,6 @@ ERROR_REASON_OPERATION_CANCELLED: ErrorReason.ValueType  # 16
 """CANCELLED: the operation was cancelled."""
 ERROR_REASON_INTERNAL_FAULT: ErrorReason.ValueType  # 17
 """INTERNAL: a fault of the server; the log has the details under the request id."""
+ERROR_REASON_SCORING_TIMED_OUT: ErrorReason.ValueType  # 18
+"""INTERNAL, per sample: a trait took longer on the sample than its time budget."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -1,6 +1,7 @@
 """Runs a service: listens, answers health at once, starts the service, drains on a signal."""
 
 import asyncio
+import faulthandler
 import signal
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,10 @@ from palmfolio_runtime.volumes import write_text
 log = get_logger(__name__)
 
 _READINESS_SECONDS = 0.5
+_CLOSING_SECONDS = 2.0
+"""Part of the drain time, at most half of it, in which the service closes after its last call."""
+_LEAST_SECONDS = 10.0
+"""A process never has less time than this from the signal to its end, whatever the drain time."""
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -60,6 +65,9 @@ class Reloadable(Protocol):
 def run(service: Service, config: ServerConfig) -> None:
     """Serves until SIGTERM or SIGINT; a second signal stops at once. Exits the process on failure.
 
+    From the first signal the process has `drain_seconds` (at least 10 s) to end. What still runs
+    then, a thread that never ends for example, is written to the log, and the process ends.
+
     SIGHUP makes a `Reloadable` service reload.
 
     Health: the service `""` is SERVING as soon as the process listens; the service's own name is
@@ -75,7 +83,7 @@ def run(service: Service, config: ServerConfig) -> None:
 
 async def _serve(service: Service, config: ServerConfig) -> None:
     stop = asyncio.Event()
-    _stop_on_signals(stop)
+    _stop_on_signals(stop, config.drain_seconds)
     hangup = asyncio.Event()
     if isinstance(service, Reloadable):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
@@ -117,7 +125,8 @@ async def _serve(service: Service, config: ServerConfig) -> None:
         log.info("stopping", drain_seconds=config.drain_seconds)
         # Not serving first, so that load balancers send nothing new while running calls end.
         await health.enter_graceful_shutdown()
-        await server.stop(config.drain_seconds)
+        closing = min(_CLOSING_SECONDS, config.drain_seconds / 2)
+        await server.stop(config.drain_seconds - closing)
         starting.cancel()
         await service.stop()
         if metrics:
@@ -149,7 +158,7 @@ async def _reload_on_signal(service: Reloadable, signalled: asyncio.Event) -> No
             log.exception("the reload failed")
 
 
-def _stop_on_signals(stop: asyncio.Event) -> None:
+def _stop_on_signals(stop: asyncio.Event, drain_seconds: float) -> None:
     loop = asyncio.get_running_loop()
 
     def on_signal(number: int) -> None:
@@ -159,6 +168,8 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
             # The default action ends the process with the status that its parent expects.
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
+        # It needs neither the event loop nor Python's lock, which a stuck thread may hold.
+        faulthandler.dump_traceback_later(max(drain_seconds, _LEAST_SECONDS), exit=True)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ from palmfolio_scorer.models.model import ModelInput, Output
 from palmfolio_scorer.samples import EmptyResponse, Sample, SampleError, SampleFailure
 from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
 from palmfolio_scorer.traits.composite import Composite
-from palmfolio_scorer.traits.kind import ModelTrait, RawRewards
+from palmfolio_scorer.traits.kind import ModelTrait, RawRewards, described
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ def collect_inputs(samples: Sequence[Sample], trait: ModelTrait[Any]) -> ColumnI
             own = list(trait.inputs(sample))
         except SampleError as error:
             spans.append(error.failure)
-        except (Exception, SystemExit) as error:
-            spans.append(SampleFailure("INTERNAL", f"{type(error).__name__}: {error}"))
+        except BaseException as error:
+            spans.append(SampleFailure("INTERNAL", described(error)))
         else:
             spans.append((len(inputs), len(inputs) + len(own)))
             inputs.extend(own)
@@ -71,8 +71,8 @@ def _reward(
         return float(trait.reward_from(sample, outputs))
     except SampleError as error:
         return error.failure
-    except (Exception, SystemExit) as error:
-        return SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")
+    except BaseException as error:
+        return SampleFailure("INTERNAL", described(error))
 
 
 def all_failed(count: int, failure: SampleFailure) -> RawRewards:

@@ -1,12 +1,13 @@
 """Scores samples on traits: one call in front of queues, threads and caches."""
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from palmfolio_scorer.engine.columns import (
     with_empty_responses,
 )
 from palmfolio_scorer.engine.settings import EngineSettings
+from palmfolio_scorer.engine.texts import TextWorkers
 from palmfolio_scorer.engine.worker import ModelWorker, Ticket
 from palmfolio_scorer.models.device import is_cpu, torch_threads
 from palmfolio_scorer.models.model import DeviceModel
@@ -36,6 +38,12 @@ _log = get_logger(__name__)
 
 _CHUNK = 64
 """Samples per step on the text threads; cancellation takes effect between steps."""
+_STEP_SECONDS = 300.0
+"""A step on a text thread that takes longer is given up, and the thread is replaced."""
+_STOP_SECONDS = 5.0
+"""Waiting for requests to end when the engine stops."""
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -63,9 +71,18 @@ class Engine:
         self._cpu_slots: threading.Semaphore | None = None
         self.admission = Admission(settings.max_queued_samples, settings.max_queued_characters)
         self._text_pool = ThreadPoolExecutor(settings.text_threads, "text")
+        self._stuck: set[str] = set()
+        self.texts = (
+            TextWorkers(settings.text_workers, settings.sample_seconds)
+            if settings.text_workers
+            else None
+        )
+        """Processes for traits without a model; None where they run on the text threads."""
 
     def start(self, models: ModelStore) -> None:
         """Starts the threads of every loaded model that has none yet."""
+        if self.texts is not None:
+            self.texts.sources = models.sources
         for model in models:
             if id(model) in self._workers:
                 continue
@@ -92,12 +109,23 @@ class Engine:
         return self._cpu_lanes
 
     async def stop(self) -> None:
-        """Ends the threads after their current batches; inputs that wait fail as UNAVAILABLE."""
+        """Ends the threads after their current batches; inputs that wait fail as UNAVAILABLE.
+
+        Threads and requests that do not end within some seconds are left behind.
+        """
+        if self.texts is not None:
+            await asyncio.to_thread(self.texts.stop)
         for worker in self._workers.values():
             await asyncio.to_thread(worker.stop)
         # Requests still turn their results into rewards on the text threads.
-        await self.admission.idle.wait()
-        self._text_pool.shutdown()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.admission.idle.wait(), _STOP_SECONDS)
+        self._text_pool.shutdown(wait=False, cancel_futures=True)
+
+    def problems(self) -> list[str]:
+        """Why not all traits can be scored now, for people; empty when they can."""
+        problems = [] if self.texts is None else self.texts.problems()
+        return problems + [f"a text never ends in the trait {name}" for name in sorted(self._stuck)]
 
     async def unload(self, model: DeviceModel) -> None:
         """Ends a model's threads and drops its cached outputs. No request may use it any more."""
@@ -148,14 +176,37 @@ class Engine:
         """The traits' columns: first those of simple traits, then those of composites."""
         needed = parts_first(traits)
         simple = [served for served in needed if not served.parts]
+        together: list[ServedTrait] = []
+        if self.texts is not None:
+            together = [s for s in simple if not s.failure and isinstance(s.trait, TextTrait)]
+        apart = [served for served in simple if served not in together]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._column(samples, trait, deadline)) for trait in simple]
-        columns = {served.name: task.result() for served, task in zip(simple, tasks, strict=True)}
+            tasks = [group.create_task(self._column(samples, trait, deadline)) for trait in apart]
+            in_workers = group.create_task(self._in_workers(samples, together, deadline))
+        columns = {served.name: task.result() for served, task in zip(apart, tasks, strict=True)}
+        columns |= in_workers.result()
         for served in needed:
             if served.parts:
                 column = composite_column(served, columns, len(samples))
                 columns[served.name] = _with_stated(column, samples, served)
         return [columns[served.name] for served in traits]
+
+    async def _in_workers(
+        self, samples: list[Sample], traits: Sequence[ServedTrait], deadline: float | None
+    ) -> dict[str, RawRewards]:
+        """The columns of traits without a model, by name; an error fails these columns only."""
+        if not traits or self.texts is None:
+            return {}
+        try:
+            results = await self.texts.score(samples, traits, deadline)
+        except Exception as error:
+            _log.exception("text workers failed")
+            failure = SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")
+            return {served.name: all_failed(len(samples), failure) for served in traits}
+        return {
+            served.name: _with_stated(RawRewards.collect(own), samples, served)
+            for served, own in zip(traits, results, strict=True)
+        }
 
     async def _column(
         self, samples: list[Sample], served: ServedTrait, deadline: float | None
@@ -177,48 +228,82 @@ class Engine:
             return RawRewards.collect([])
         try:
             if isinstance(served.trait, ModelTrait):
-                return await self._on_model(samples, served.trait, deadline)
-            return await self._on_text(samples, cast(TextTrait[Any], served.trait), deadline)
+                return await self._on_model(samples, served, deadline)
+            return await self._on_text(samples, served, deadline)
         except Exception as error:
             _log.exception("trait failed", trait=served.name)
             failure = SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")
             return all_failed(len(samples), failure)
 
     async def _on_text(
-        self, samples: list[Sample], trait: TextTrait[Any], deadline: float | None
+        self, samples: list[Sample], served: ServedTrait, deadline: float | None
     ) -> RawRewards:
-        loop = asyncio.get_running_loop()
+        trait = cast(TextTrait[Any], served.trait)
         parts = []
         for start in range(0, len(samples), _CHUNK):
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError("the deadline passed")
             chunk = samples[start : start + _CHUNK]
-            parts.append(await loop.run_in_executor(self._text_pool, trait.raw_rewards, chunk))
+            parts.append(await self._step(served, trait.raw_rewards, chunk))
         return concatenated(parts)
 
     async def _on_model(
-        self, samples: list[Sample], trait: ModelTrait[Any], deadline: float | None
+        self, samples: list[Sample], served: ServedTrait, deadline: float | None
     ) -> RawRewards:
-        loop = asyncio.get_running_loop()
-        column = await loop.run_in_executor(self._text_pool, collect_inputs, samples, trait)
+        loop, trait = asyncio.get_running_loop(), cast(ModelTrait[Any], served.trait)
+        column = await self._step(served, collect_inputs, samples, trait)
         worker = self._workers[id(trait.model)]
         done = asyncio.Event()
         ticket = Ticket(len(column.inputs), deadline, lambda: loop.call_soon_threadsafe(done.set))
         try:
             for start in range(0, len(column.inputs), _CHUNK):
                 chunk = column.inputs[start : start + _CHUNK]
-                await loop.run_in_executor(self._text_pool, worker.enqueue, ticket, start, chunk)
+                await self._step(served, worker.enqueue, ticket, start, chunk)
             await done.wait()
         except BaseException:  # cancellation included: nobody waits for the results
             worker.cancel(ticket)
             raise
-        return await loop.run_in_executor(
-            self._text_pool, rewards_of, samples, trait, column, ticket.results
-        )
+        return await self._step(served, rewards_of, samples, trait, column, ticket.results)
+
+    async def _step(
+        self, served: ServedTrait, function: Callable[..., Value], *arguments: object
+    ) -> Value:
+        """Runs a step of a trait on a text thread.
+
+        Raises:
+            TimeoutError: it did not end in time. Its thread is left to itself, because a thread
+                cannot be killed, and the others get new threads.
+        """
+        loop, pool = asyncio.get_running_loop(), self._text_pool
+        started = asyncio.Event()
+
+        def run() -> Value:
+            loop.call_soon_threadsafe(started.set)
+            return function(*arguments)
+
+        future = loop.run_in_executor(pool, run)
+        waiting = asyncio.create_task(started.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {future, waiting}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if future.cancelled():  # it waited for a thread that was given up
+                return await self._step(served, function, *arguments)
+            return await asyncio.wait_for(asyncio.shield(future), _STEP_SECONDS)
+        except TimeoutError:
+            if future.done():
+                raise
+            self._stuck.add(served.name)
+            if pool is self._text_pool:
+                self._text_pool = ThreadPoolExecutor(self._settings.text_threads, "text")
+                pool.shutdown(wait=False, cancel_futures=True)
+            message = f"a step did not end within {_STEP_SECONDS:.0f} s"
+            raise TimeoutError(message) from None
+        finally:
+            waiting.cancel()
 
 
 def _with_stated(column: RawRewards, samples: Sequence[Sample], served: ServedTrait) -> RawRewards:
-    """A composite's column, with what the trait file states for responses that say nothing."""
+    """A column with what is stated for responses that say nothing."""
     if served.failure or served.empty_response == "judged":
         return column
     judged = [i for i, sample in enumerate(samples) if not says_nothing(sample.response)]

@@ -26,7 +26,13 @@ class EngineSettings(BaseModel):
     """Batches computed at the same time on a CPU, each on one thread; None means one per torch
     thread. An accelerator computes one batch of each model at a time."""
     text_threads: int = Field(default=1, gt=0)
-    """Threads for tokenisers and for traits without a model."""
+    """Threads for tokenisers."""
+    text_workers: int = Field(default=2, ge=0)
+    """Processes for traits without a model. 0 runs them in the scorer itself, where a text that
+    never ends stops it: for debugging."""
+    sample_seconds: float = Field(default=5.0, gt=0)
+    """Seconds that a trait without a model may take for one sample; then its process is killed,
+    and the sample has no reward on that trait."""
 
     def budget_for(self, device: str) -> int:
         """Tokens of one batch on a device."""

@@ -15,7 +15,7 @@ from palmfolio_scorer.engine.stats import WorkerStats
 from palmfolio_scorer.models.device import is_out_of_memory, single_thread
 from palmfolio_scorer.models.files import key_of
 from palmfolio_scorer.models.model import DeviceModel, Encoded, ModelInput, Output
-from palmfolio_scorer.samples import SampleError, SampleFailure
+from palmfolio_scorer.samples import EXPIRED, STOPPED, SampleError, SampleFailure
 
 _log = get_logger(__name__)
 
@@ -24,8 +24,8 @@ Result = Output | SampleFailure
 _LEAST_SHARE = 256
 """Tokens; smaller batches are not split between lanes."""
 
-EXPIRED = SampleFailure("DEADLINE_EXCEEDED", "the deadline passed before the sample was scored")
-STOPPED = SampleFailure("UNAVAILABLE", "the scorer is shutting down")
+_STOP_SECONDS = 5.0
+"""A batch that takes longer is left behind when the worker stops."""
 
 
 class Ticket:
@@ -128,7 +128,7 @@ class ModelWorker:
             self._changed.notify_all()
         for lane in self._lanes:
             if lane.is_alive():
-                lane.join()
+                lane.join(_STOP_SECONDS)
         with self._changed:
             # The lanes are gone, so nobody else would answer the inputs that still wait.
             while leftover := self._waiting.pop_batch(1, 1):
@@ -183,7 +183,7 @@ class ModelWorker:
     def _encode(self, inputs: Sequence[ModelInput]) -> list[Encoded | SampleFailure]:
         try:
             return list(self.model.encode(inputs))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if len(inputs) > 1:
                 return [result for parts in inputs for result in self._encode([parts])]
             return [_failure(error)]
@@ -242,7 +242,7 @@ class ModelWorker:
         """Runs a batch; a batch that fails is halved until only bad inputs fail."""
         try:
             outputs = self.model.forward([entry.encoded for entry in batch])
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             if is_out_of_memory(error):
                 self.model.release()
                 if len(batch) > 1:

@@ -72,6 +72,12 @@ class ScorerCollector(Collector):
             "Characters of requests that wait or run.",
             value=admission.characters,
         )
+        if self._engine.texts is not None:
+            yield CounterMetricFamily(
+                "palmfolio_scorer_text_workers_replaced",
+                "Processes of traits without a model that were killed or died.",
+                value=self._engine.texts.replaced,
+            )
         yield from self._models()
 
     def _models(self) -> Iterator[Metric]:

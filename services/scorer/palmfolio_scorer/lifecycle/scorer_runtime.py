@@ -119,7 +119,9 @@ class ScorerRuntime:
 
     def not_ready(self) -> list[str]:
         """Why no work, or not all of it, can be done."""
-        return self.traits.failures() if self.started else ["the models are being loaded"]
+        if not self.started:
+            return ["the models are being loaded"]
+        return self.traits.failures() + self.engine.problems()
 
     def _load(
         self, config: ScorerConfig, traits: TraitSet, before: ModelStore | None = None

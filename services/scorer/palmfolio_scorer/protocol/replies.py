@@ -86,7 +86,8 @@ def _status(
             cause if everywhere else f"{', '.join(names)}: {cause}"
             for cause, names in traits_by_cause.items()
         )
-        error = ServiceError(
-            grpc.StatusCode[first.code], errors_pb2.ERROR_REASON_SCORING_FAILED, message
-        )
+        reason = errors_pb2.ERROR_REASON_SCORING_FAILED
+        if first.timed_out:
+            reason = errors_pb2.ERROR_REASON_SCORING_TIMED_OUT
+        error = ServiceError(grpc.StatusCode[first.code], reason, message)
     return types_pb2.SampleStatus(status=error.to_status(), failed_traits=list(failures))

@@ -69,6 +69,7 @@ class EmbeddingSimilarity(ModelTrait[EmbeddingSimilarityOptions]):
     code_version = 2
     options_type = EmbeddingSimilarityOptions
     model: EmbeddingModel
+    _sides: tuple[tuple[str, Role], ...] = (("", "text"),) * 2
 
     def load(self, models: ModelStore) -> None:
         """Loads the sentence-transformers model, and finds its prefixes."""

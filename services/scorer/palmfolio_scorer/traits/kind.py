@@ -163,6 +163,9 @@ class TextTrait(Trait[Options]):
     def reward(self, sample: Sample) -> float:
         """The raw reward of one sample, any finite number.
 
+        It runs in a process of its own, which is killed when it takes longer than
+        `engine.sample_seconds` (5 s).
+
         Raises:
             SampleError: this sample cannot be scored. Any other exception has the same effect,
                 with the code INTERNAL.
@@ -170,15 +173,24 @@ class TextTrait(Trait[Options]):
 
     def raw_rewards(self, samples: Sequence[Sample]) -> RawRewards:
         """Raw rewards; a sample that raises does not fail the others."""
-        return RawRewards.collect([self._guarded(sample) for sample in samples])
+        return RawRewards.collect([self.reward_or_failure(sample) for sample in samples])
 
-    def _guarded(self, sample: Sample) -> float | SampleFailure:
+    def reward_or_failure(self, sample: Sample) -> float | SampleFailure:
+        """The raw reward of one sample, or why there is none. It never raises."""
         try:
             return float(self.reward(sample))
         except SampleError as error:
             return error.failure
-        except (Exception, SystemExit) as error:  # a library's `sys.exit` would end the scorer
-            return SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")
+        except BaseException as error:  # a library's `sys.exit`, for example
+            return SampleFailure("INTERNAL", described(error))
+
+
+def described(error: BaseException) -> str:
+    """The type and the message of an error, whatever its own code does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:
+        return type(error).__name__
 
 
 class ModelTrait(Trait[Options]):

@@ -151,15 +151,16 @@ async def test_cancelled_and_expired_work_never_reaches_the_model() -> None:
     blocking = asyncio.create_task(engine.score(responses("run"), [trait]))
     await asyncio.to_thread(model.entered.wait, 20)
     gone = asyncio.create_task(engine.score(responses("gone", "both"), [trait]))
-    late = asyncio.create_task(engine.score(responses("late"), [trait], time.monotonic() + 0.2))
+    late = asyncio.create_task(engine.score(responses("late"), [trait], time.monotonic() + 1.5))
     kept = asyncio.create_task(engine.score(responses("both"), [trait]))
-    await until(lambda: engine.worker(model).waiting() == 3)
+    worker = engine.worker(model)
+    await until(lambda: worker.waiting() == 3 and worker.stats.reused == 1)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
     assert engine.worker(model).waiting() == 2
     assert engine.admission.samples == 3
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1.6)
     model.gate.set()
     assert (await kept).raw[0, 0] == value_of("both")
     assert (await late).failures[0, 0].code == "DEADLINE_EXCEEDED"

@@ -84,7 +84,7 @@ class ServedTrait:
             self.trait.load(models)
             self.apply_calibration(calibrations)
             self.failure = ""
-        except (Exception, SystemExit) as error:  # a library's `sys.exit` would end the scorer
+        except BaseException as error:  # a library's `sys.exit` would end the scorer
             self.failure = str(error) or type(error).__name__
             _log.error("trait failed to load", trait=self.name, reason=self.failure)
 

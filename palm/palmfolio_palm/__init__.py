@@ -72,7 +72,7 @@ from palmfolio_palm.selection import (
 )
 from palmfolio_palm.simple_portfolios import even_weights, random_portfolios, uniform_portfolio
 from palmfolio_palm.targets import Target, TargetInfeasible
-from palmfolio_palm.validation import Infeasible
+from palmfolio_palm.validation import Infeasible, rounded_up
 
 __all__ = [
     "Baselines",
@@ -127,6 +127,7 @@ __all__ = [
     "random_portfolios",
     "refute",
     "round_weight",
+    "rounded_up",
     "route",
     "select",
     "self_bleu",

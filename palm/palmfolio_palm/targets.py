@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from palmfolio_palm.covers.best_of_size import BestPortfolio
-from palmfolio_palm.validation import check_delta, check_eps
+from palmfolio_palm.validation import check_delta, check_eps, rounded_up
 
 
 @dataclass(frozen=True)
@@ -66,5 +66,5 @@ class TargetInfeasible(Exception):
         subject = "no portfolio" if proven else "no portfolio that was found in time"
         super().__init__(
             f"{subject} of {size} policies meets the target; "
-            f"the best reaches a gap of {best.gap:.4g}"
+            f"the best reaches a gap of {rounded_up(best.gap)}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -16,6 +17,25 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 # Slack when a computed gap is compared with its target: far above the rounding of a few matrix
 # products of values in [0, 1], far below any reward that is measured.
 TOLERANCE = 1e-9
+
+
+def rounded_up(value: float, digits: int = 6) -> str:
+    """A finite number ≥ 0 with a few digits, never below the number itself.
+
+    So a gap that is shown can be given as a delta, and is allowed.
+
+    Raises:
+        ValueError: the number is negative or not finite.
+
+    Example:
+        >>> rounded_up(0.07322330470336313), rounded_up(0.25)
+        ('0.0732234', '0.25')
+    """
+    if not (np.isfinite(value) and value >= 0.0):
+        raise ValueError(f"value must be a finite number ≥ 0, got {value}")
+    context = decimal.Context(prec=digits, rounding=decimal.ROUND_CEILING)
+    # From the shortest decimals that stand for the number: 0.1 stays 0.1.
+    return f"{float(context.create_decimal(repr(float(value)))):.{digits}g}"
 
 
 class Infeasible(ValueError):
@@ -42,8 +62,8 @@ class Infeasible(ValueError):
         listed = ", ".join(f"{x:.4g}" for x in weights)
         super().__init__(
             f"no allowed portfolio meets delta = {target:.6g}: at weights ({listed}) the best "
-            f"reachable gap is {gap:.6g}; raise epsilon or delta to cover it, or allow more "
-            "policies"
+            f"reachable gap is {rounded_up(gap)}; raise epsilon or delta to cover it, or allow "
+            "more policies"
         )
 
 

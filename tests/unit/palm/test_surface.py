@@ -61,6 +61,7 @@ SURFACE = [
     "refute",
     "round_weight",
     "route",
+    "rounded_up",
     "select",
     "self_bleu",
     "starting_weights",

@@ -257,7 +257,9 @@ def test_the_summary_has_the_curve_and_the_confidence_of_the_page() -> None:
     bound = palmfolio.ConfidenceBound(0.95, 0.625, worst, "max_t", 40)
     points = (
         palmfolio.TradeoffPoint(1, 0.55, 0.55, True, ("policies/aaaa",), worst),
-        palmfolio.TradeoffPoint(2, 0.5, 0.25, False, ("policies/aaaa", "policies/bbbb"), worst),
+        palmfolio.TradeoffPoint(
+            2, 0.5, 0.25, False, ("policies/aaaa", "policies/bbbb"), worst, 0.625
+        ),
     )
     report = dataclasses.replace(_report(3, confidence=bound), tradeoff=points)
     content = json.loads(json.dumps(summary(report)))
@@ -271,6 +273,7 @@ def test_the_summary_has_the_curve_and_the_confidence_of_the_page() -> None:
     assert content["tradeoff"][1] == {
         "size": 2,
         "gap": 0.5,
+        "multiplicative_gap": 0.625,
         "gap_lower_bound": 0.25,
         "optimal": False,
         "policies": ["aaaa", "bbbb"],

@@ -7,6 +7,9 @@ _METHODS = {
     "hoeffding": "Hoeffding's inequality, loose",
 }
 
+UNKNOWN = "not bounded: the values rest on one prompt, or came without prompts"
+"""The true gap of a portfolio that has no bound."""
+
 
 def level(bound: ConfidenceBound) -> str:
     """The probability that the bound holds, as `95 %`."""

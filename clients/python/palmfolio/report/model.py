@@ -188,6 +188,7 @@ def _tradeoff_point(point: TradeoffPoint) -> dict[str, Any]:
     return {
         "size": point.size,
         "gap": point.gap,
+        "multiplicative_gap": point.multiplicative_gap,
         "gap_lower_bound": point.gap_lower_bound,
         "optimal": point.optimal,
         "policies": [resource_id(policy) for policy in point.policies],

@@ -11,12 +11,13 @@ def section(report: Report) -> str:
     """The target, the complete certificate, failed trainings, and the time of each stage."""
     spec, certificate = report.portfolio.spec, report.certificate
     facts = [
+        ("Additive gap at ε = 0", text.number(certificate.gap, 4)),
+        ("Multiplicative gap at δ = 0", _pure_ratio(certificate)),
         ("Target", f"ε = {spec.epsilon:g}, δ = {spec.delta:g}"),
         ("Additive gap at that ε", text.number(certificate.additive, 4)),
         ("Multiplicative gap at that δ", text.number(certificate.multiplicative, 4)),
         *_bound(report),
         *_trainable(report),
-        ("Multiplicative gap at δ = 0", _pure_ratio(certificate)),
         (
             "Computed",
             computation.described(
@@ -58,9 +59,8 @@ def _notes(report: Report) -> list[str]:
 def _bound(report: Report) -> list[tuple[str, str]]:
     bound = report.portfolio.confidence
     if bound is None:
-        return []
+        return [("True gap", confidence.UNKNOWN)]
     return [
-        ("Certified gap", f"{text.number(report.certificate.gap, 4)} (ε = 0)"),
         (
             f"True gap, {confidence.level(bound)} confidence",
             f"at most {text.number(min(bound.gap, 1.0), 4)} (ε = 0)",

@@ -40,7 +40,7 @@ def headline(report: Report) -> str:
     certificate, baselines = report.certificate, report.baselines
     cards = [
         ("Members", str(len(report.members)), f"of {len(report.candidates)} candidates"),
-        ("Certified gap", text.number(certificate.gap), _certainty(report)),
+        ("Certified gap", text.number(certificate.gap), _pure_ratio(report) + _certainty(report)),
         ("Worst-served user", _worst(report), "where that gap is reached"),
         ("Against one policy for all", _ratio(report), "gap of the best single policy"),
     ]
@@ -73,7 +73,7 @@ def headline(report: Report) -> str:
 def _certainty(report: Report) -> str:
     bound = report.portfolio.confidence
     if bound is None:
-        return "exact, over every user"
+        return f"exact for what was measured; true gap {confidence.UNKNOWN}"
     prompts = f"{bound.prompts} prompts"
     if not confidence.says_something(bound):
         return f"exact for {prompts}, too few to bound the true gap"
@@ -83,9 +83,16 @@ def _certainty(report: Report) -> str:
     )
 
 
+def _pure_ratio(report: Report) -> str:
+    """The multiplicative gap at delta 0, which stands next to the additive one at epsilon 0."""
+    ratio = report.certificate.multiplicative_gap
+    return "" if ratio is None else f"additive; multiplicative <b>{text.number(ratio)}</b>; "
+
+
 def _worst(report: Report) -> str:
     if report.worst_weights is None:
-        return "no one loses anything"
+        measured = " on what was measured" if report.portfolio.confidence is None else ""
+        return f"no one loses anything{measured}"
     return text.weights(report.worst_weights, report.traits)
 
 

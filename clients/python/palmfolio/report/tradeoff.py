@@ -101,6 +101,8 @@ def _point(point: TradeoffPoint, frame: _Frame) -> str:
     """The gap that was found; a whisker down to what is proven, where that is less."""
     x, y = frame.x(point.size), frame.y(point.gap)
     gap = text.number(point.gap, 4)
+    ratio = point.multiplicative_gap
+    both = "" if ratio is None else f", multiplicative {text.number(ratio, 4)}"
     whisker, kind, proof = "", "size proven", "proven to be the smallest"
     if not point.optimal:
         bound = frame.y(point.gap_lower_bound)
@@ -110,7 +112,7 @@ def _point(point: TradeoffPoint, frame: _Frame) -> str:
         f'<g>{whisker}<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
         f'<text class="gap" x="{x + 12:.1f}" y="{frame.above(point.gap):.1f}">'
         f"{text.number(point.gap)}</text>"
-        f"<title>{point.size}: gap {gap}, {proof}</title></g>"
+        f"<title>{point.size}: gap {gap}{both}, {proof}</title></g>"
     )
 
 

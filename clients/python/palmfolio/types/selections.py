@@ -83,3 +83,5 @@ class TradeoffPoint:
     """`policies/{id}` of the members."""
     worst_weights: Weights
     """The user who is served worst; sums to 1."""
+    multiplicative_gap: float | None = None
+    """The multiplicative gap of the same members at delta 0; None where that has no meaning."""

@@ -1017,6 +1017,7 @@ class TradeoffPoint(_message.Message):
     OPTIMAL_FIELD_NUMBER: _builtins.int
     POLICIES_FIELD_NUMBER: _builtins.int
     WORST_WEIGHTS_FIELD_NUMBER: _builtins.int
+    MULTIPLICATIVE_GAP_FIELD_NUMBER: _builtins.int
     size: _builtins.int
     """Members at most."""
     gap: _builtins.float
@@ -1025,6 +1026,10 @@ class TradeoffPoint(_message.Message):
     """No portfolio of this size has a smaller gap."""
     optimal: _builtins.bool
     """True when `gap` is proven to be the smallest."""
+    multiplicative_gap: _builtins.float
+    """max over w of 1 - L(w) / U(w) of the same members: the multiplicative gap at delta 0. Unset where
+    that has no meaning.
+    """
     @_builtins.property
     def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """`policies/{id}` of the members."""
@@ -1042,12 +1047,15 @@ class TradeoffPoint(_message.Message):
         optimal: _builtins.bool = ...,
         policies: _abc.Iterable[_builtins.str] | None = ...,
         worst_weights: _types_pb2.Weights | None = ...,
+        multiplicative_gap: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["worst_weights", b"worst_weights"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_multiplicative_gap", b"_multiplicative_gap", "multiplicative_gap", b"multiplicative_gap", "worst_weights", b"worst_weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap", b"gap", "gap_lower_bound", b"gap_lower_bound", "optimal", b"optimal", "policies", b"policies", "size", b"size", "worst_weights", b"worst_weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_multiplicative_gap", b"_multiplicative_gap", "gap", b"gap", "gap_lower_bound", b"gap_lower_bound", "multiplicative_gap", b"multiplicative_gap", "optimal", b"optimal", "policies", b"policies", "size", b"size", "worst_weights", b"worst_weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__multiplicative_gap: _TypeAlias = _typing.Literal["multiplicative_gap"]  # noqa: Y015
+    _WhichOneofArgType__multiplicative_gap: _TypeAlias = _typing.Literal["_multiplicative_gap", b"_multiplicative_gap"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiplicative_gap) -> _WhichOneofReturnType__multiplicative_gap | None: ...
 
 Global___TradeoffPoint: _TypeAlias = TradeoffPoint  # noqa: Y015
 

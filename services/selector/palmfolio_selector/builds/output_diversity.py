@@ -137,7 +137,9 @@ async def _distances(
 
 def _sample(trait: scorer_pb2.Trait, pair: Pair) -> tuple[Prompt, str]:
     """Two answers in the places of the two texts that the trait compares."""
-    texts = dict(zip(sorted(trait.fields), pair, strict=True))
+    # An empty answer as the response: the trait states what such a response gets.
+    places = pair if pair[0].strip() else pair[::-1]
+    texts = dict(zip(sorted(trait.fields), places, strict=True))
     prompt = Prompt.of_text(texts.get("prompt", ""), texts.get("reference", ""))
     return prompt, texts.get("response", "")
 

@@ -130,6 +130,7 @@ class SelectionCalls(CallGroup):
                     worst_weights=certificates.weights(
                         point.certificate.worst_weights_additive, values.traits
                     ),
+                    multiplicative_gap=point.certificate.multiplicative,
                 )
                 for point in points
             ],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from palmfolio.v1 import errors_pb2, output_diversity_pb2, portfolios_pb2, types_pb2
-from palmfolio_palm import Baselines, ConfidenceBound, Selection, TargetInfeasible
+from palmfolio_palm import Baselines, ConfidenceBound, Selection, TargetInfeasible, rounded_up
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import ServiceError, failed_precondition
 from palmfolio_selector.domain.values import Values
@@ -32,12 +32,13 @@ def infeasible(error: TargetInfeasible, traits: Sequence[str], hint: str = "") -
     listed = ", ".join(
         f"{trait}={weight:.6g}" for trait, weight in zip(traits, error.weights, strict=True)
     )
-    advice = "allow more members, or a larger epsilon or delta"
+    gap = rounded_up(error.gap)
+    advice = f"allow more members, or raise delta to {gap}, or raise epsilon"
     return failed_precondition(
         errors_pb2.ERROR_REASON_TARGET_INFEASIBLE,
         f"{error}, at weights {listed}: {advice}" + (f"; {hint}" if hint else ""),
         weights=listed,
-        best_gap=f"{error.gap:.9g}",
+        best_gap=gap,
     )
 
 

@@ -78,6 +78,8 @@ def _check_installed() -> None:
 def _plain(
     table: "Table", target: "Target", chosen: "Selection", bound: "ConfidenceBound | None"
 ) -> dict[str, Any]:
+    from palmfolio.cli.render.selection import warnings
+
     confidence = None
     if bound is not None:
         confidence = {
@@ -99,6 +101,7 @@ def _plain(
         "candidates": len(table.policies),
         "gap_lower_bound": chosen.gap_lower_bound if target.is_best_of_size else None,
         "confidence": confidence,
+        "warnings": warnings(table, bound),
     }
 
 

@@ -4,7 +4,6 @@ What is chosen is decided by `palmfolio_palm.select`, as in the selector. Here i
 that it ends soon after its time limit.
 """
 
-import math
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -125,11 +124,10 @@ def _infeasible(table: Table, target: palm.Target, error: palm.TargetInfeasible)
     weights = ", ".join(
         f"{trait}={weight:.3g}" for trait, weight in zip(table.traits, error.weights, strict=True)
     )
-    # Rounded up, so that the number that is shown is enough when it is given as --delta.
-    gap = math.ceil(error.gap * 1e6) / 1e6
+    gap = palm.rounded_up(error.gap)
     more_time = "" if error.proven else ", or give more --time-limit"
     return Infeasible(
         f"{subject} of {target.max_size} policies meets epsilon {target.epsilon:g} and delta "
-        f"{target.delta:g}: the best one has an additive gap of {gap:.6g}, at the weights "
-        f"{weights}; raise --size, or raise --delta to that gap{more_time}"
+        f"{target.delta:g}: the best one has an additive gap of {gap}, at the weights "
+        f"{weights}; raise --size, or raise --delta to {gap}{more_time}"
     )

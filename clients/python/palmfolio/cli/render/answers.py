@@ -7,8 +7,8 @@ from rich import box
 from rich.table import Table
 
 from palmfolio import types
-from palmfolio.cli.render.tables import weights_text
-from palmfolio.report import computation
+from palmfolio.cli.render.tables import NO_RATIO, weights_text
+from palmfolio.report import computation, confidence
 from palmfolio.report.model import short
 
 
@@ -45,6 +45,8 @@ def certification(certified: types.Certification) -> Table:
     grid.add_row("additive gap", f"{certificate.gap:.6f}")
     if certificate.multiplicative_gap is not None:
         grid.add_row("multiplicative gap", f"{certificate.multiplicative_gap:.6f}")
+    elif certificate.method:
+        grid.add_row("multiplicative gap", NO_RATIO)
     if certificate.epsilon:
         gap = f"{certificate.additive:.6f}  at epsilon {certificate.epsilon:g}"
         grid.add_row("additive gap", gap)
@@ -64,18 +66,23 @@ def certification(certified: types.Certification) -> Table:
             f"{bound.gap:.6f}  (true gap at {100 * bound.level:g} % confidence, "
             f"{bound.prompts} prompts, {bound.method})",
         )
+    else:
+        grid.add_row("upper bound", confidence.UNKNOWN)
     return grid
 
 
 def tradeoff(points: Iterable[types.TradeoffPoint]) -> Table:
     """The smallest gap by size."""
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("size", "gap", "at least", "worst-served user", "policies"):
+    columns = ("size", "gap", "multiplicative", "at least", "worst-served user", "policies")
+    for column in columns:
         grid.add_column(column, overflow="fold")
     for point in points:
+        ratio = point.multiplicative_gap
         grid.add_row(
             str(point.size),
             f"{point.gap:.5f}",
+            "–" if ratio is None else f"{ratio:.5f}",
             "proven" if point.optimal else f"{point.gap_lower_bound:.5f}",
             _user(point.worst_weights),
             ", ".join(short(policy) for policy in point.policies),

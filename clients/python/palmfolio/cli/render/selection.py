@@ -25,6 +25,11 @@ _COLUMNS, _SHOWN = 8, 3
 _QUIET = 2.0
 
 
+_ONE_PROMPT = (
+    "every value is that of one prompt: the gaps hold for it, and nothing is known about others"
+)
+
+
 class SearchProgress(LiveDisplay):
     """A line with the bounds that narrow: replaced in a terminal, one per change elsewhere."""
 
@@ -49,6 +54,15 @@ class SearchProgress(LiveDisplay):
             f"found a gap of {progress.upper:.5f} with {progress.size} policies; at least "
             f"{progress.lower:.5f} is unavoidable"
         )
+
+
+def warnings(table: Evaluations, bound: "ConfidenceBound | None") -> list[str]:
+    """What to know before the figures are believed.
+
+    Args:
+        bound: on the true gap; None when the evaluations do not allow one.
+    """
+    return [_ONE_PROMPT] if table.rewards is not None and bound is None else []
 
 
 def portfolio(
@@ -94,7 +108,9 @@ def _facts(
     table: Evaluations, target: "Target", chosen: "Selection", bound: "ConfidenceBound | None"
 ) -> list[tuple[str, str]]:
     plain = chosen.plain
-    facts = [
+    warned = warnings(table, bound)
+    facts = [("warning", text) for text in warned]
+    facts += [
         ("size", f"{len(chosen.members)} of {len(table.policies)} policies, {_proof(chosen)}"),
         ("certified gap", f"{plain.additive:.6f}  (additive, over every weighting)"),
         ("", _multiplicative(plain)),
@@ -103,8 +119,9 @@ def _facts(
         facts += [("at the target", text) for text in _at_target(target, chosen.certificate)]
     weights = map(float, plain.worst_weights_additive)
     worst = weights_text(dict(zip(table.traits, weights, strict=True)), table.traits)
-    loses_nothing = plain.additive <= _NOTHING
-    facts.append(("worst-served user", "no one loses anything" if loses_nothing else worst))
+    if plain.additive <= _NOTHING:
+        worst = "no one loses anything" + (" on this prompt" if warned else "")
+    facts.append(("worst-served user", worst))
     facts.append(("computed", computation.described(plain.method, plain.corners, plain.confirmed)))
     if bound is not None:
         text = (
@@ -112,7 +129,7 @@ def _facts(
             f"{bound.prompts} prompts, {bound.method})"
         )
         facts.append(("upper bound", text))
-    elif table.rewards is not None:
+    elif warned:
         facts.append(("upper bound", "none: one prompt does not tell what others would give"))
     return facts
 

@@ -12,6 +12,8 @@ from palmfolio._names import resource_id
 from palmfolio.report import computation, confidence, trainable
 from palmfolio.report.model import Report, short
 
+NO_RATIO = "(no multiplicative gap: some weighting gets nothing from any candidate)"
+
 
 def weights_text(weights: Mapping[str, float] | None, traits: Sequence[str] = ()) -> str:
     """Weights as whole percent, without those that round to 0."""
@@ -88,13 +90,14 @@ def certificate(report: Report) -> Table:
 def _multiplicative(exact: types.Certificate) -> list[tuple[str, str]]:
     """The multiplicative gap at delta 0, where it has a meaning."""
     if exact.multiplicative_gap is None:
-        return []
+        # A certificate that an earlier version stored has no method, and no such gap.
+        return [("", NO_RATIO)] if exact.method else []
     return [("", f"{exact.multiplicative_gap:.4f}  (multiplicative)")]
 
 
 def _true_gap(bound: types.ConfidenceBound | None) -> list[tuple[str, str]]:
     if bound is None:
-        return []
+        return [("true gap", confidence.UNKNOWN)]
     grounds = f"{bound.prompts} prompts, {confidence.method(bound)}"
     if not confidence.says_something(bound):
         return [("true gap", f"not bounded at {confidence.level(bound)} confidence  ({grounds})")]

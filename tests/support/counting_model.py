@@ -19,7 +19,10 @@ from palmfolio_scorer.traits.kind import ModelTrait
 
 
 class CountingModel(DeviceModel):
-    """Outputs (sum of character codes, length) for a text; keeps the batches that it computed."""
+    """Outputs (sum of character codes, length) for a text; keeps the batches that it computed.
+
+    A text with `…` is cut there.
+    """
 
     revision = "test"
     device = "cpu"
@@ -36,7 +39,12 @@ class CountingModel(DeviceModel):
         for (text,) in inputs:
             if "untokenisable" in text:
                 raise SampleError("cannot be tokenised", field="response")
-        return [Encoded([ord(character) for character in text]) for (text,) in inputs]
+        return [self._encoded(text) for (text,) in inputs]
+
+    @staticmethod
+    def _encoded(text: str) -> Encoded:
+        read, _, cut = text.partition("…")
+        return Encoded([ord(character) for character in read], cut=len(cut))
 
     def forward(self, batch: Sequence[Encoded]) -> npt.NDArray[np.float32]:
         texts = ["".join(map(chr, encoded.ids)) for encoded in batch]
@@ -63,20 +71,21 @@ class NoOptions(BaseModel):
 
 
 class CountingTrait(ModelTrait[NoOptions]):
-    """The first output for the response."""
+    """One output for the response, the first by default."""
 
     kind = "counting"
     options_type = NoOptions
 
-    def __init__(self, model: CountingModel) -> None:
+    def __init__(self, model: CountingModel, which: int = 0) -> None:
         super().__init__(NoOptions())
         self.model = model
+        self._which = which
 
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         return [(sample.response,)]
 
     def reward_from(self, sample: Sample, outputs: Sequence[Output]) -> float:
-        return float(outputs[0][0])
+        return float(outputs[0][self._which])
 
 
 def served(trait: object, name: str = "trait", failure: str = "") -> ServedTrait:

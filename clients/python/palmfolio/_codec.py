@@ -262,7 +262,9 @@ def _rows(flat: Any, width: int) -> tuple[tuple[float, ...], ...]:
 
 def _decode_sample_status(message: types_pb2.SampleStatus) -> values.SampleStatus:
     return values.SampleStatus(
-        failure=failure(message.status), failed_traits=tuple(message.failed_traits)
+        failure=failure(message.status),
+        failed_traits=tuple(message.failed_traits),
+        cut_tokens=dict(message.cut_tokens),
     )
 
 

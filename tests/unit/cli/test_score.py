@@ -224,3 +224,34 @@ def test_a_file_that_is_not_there_is_named(command: Command, endpoints: str) -> 
     outcome = command("score", "absent.jsonl", "--endpoints", endpoints)
     assert outcome.code == 2
     assert outcome.err.startswith("error: ") and "absent.jsonl" in outcome.err
+
+
+@pytest.mark.parametrize("output", [None, "x.jsonl", "x.parquet"])
+def test_samples_that_were_cut_are_told(
+    command: Command, endpoints: str, tmp_path: Path, peer: Peer, output: str | None
+) -> None:
+    def cut(request: Any) -> scorer_pb2.ScoreStreamResponse:
+        answer = _answer(request, "1")
+        for item, status in zip(request.items, answer.rewards.statuses, strict=True):
+            if len(item.sample.response) > 3:
+                status.cut_tokens["length"] = len(item.sample.response) - 3
+        return answer
+
+    peer.on("ScoreStream", lambda requests, _: (cut(request) for request in requests))
+    path = _samples(tmp_path, "a", "four", "ccc", "sixsix")
+    wanted = ("--output", output) if output else ()
+    outcome = command("score", path, "--endpoints", endpoints, *wanted)
+    assert outcome.code == 0
+    assert outcome.err == (
+        "note: samples longer than a model reads were cut: 2 for length; first lines: 3, 7\n"
+    )
+    if output is None:
+        assert "length: 3 tokens cut off" in outcome.out
+        assert outcome.out.count("cut off") == 2
+    elif output == "x.jsonl":
+        rows = map(json.loads, (tmp_path / output).read_text().splitlines())
+        assert [row.get("cut") for row in rows] == [None, {"length": 1}, None, {"length": 3}]
+        assert "cut" in outcome.out
+    else:
+        table = pyarrow.parquet.read_table(tmp_path / output)
+        assert table["cut.length"].to_pylist() == [0, 1, 0, 3]

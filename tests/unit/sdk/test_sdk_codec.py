@@ -246,7 +246,7 @@ def test_rewards_are_rows_and_failures_stay_nan() -> None:
         raw=[1, 2, 3, 4, nan, 6],
         normalised=[0.25, 0.5, 0.75, 1.0, nan, 0.0],
         statuses=[
-            types_pb2.SampleStatus(status=status_pb2.Status()),
+            types_pb2.SampleStatus(status=status_pb2.Status(), cut_tokens={"c": 40}),
             types_pb2.SampleStatus(
                 status=status_pb2.Status(code=13, message="model failed"), failed_traits=["b"]
             ),
@@ -258,6 +258,7 @@ def test_rewards_are_rows_and_failures_stay_nan() -> None:
     assert rewards.normalised[1][0] == 1.0
     assert math.isnan(rewards.normalised[1][1])
     assert [status.ok for status in rewards.statuses] == [True, False]
+    assert [status.cut_tokens for status in rewards.statuses] == [{"c": 40}, {}]
     assert rewards.statuses[1].failed_traits == ("b",)
     assert rewards.statuses[1].failure == palmfolio.Failure("INTERNAL", "model failed")
 

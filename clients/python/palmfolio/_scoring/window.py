@@ -5,7 +5,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from palmfolio import _codec, errors, types
@@ -271,6 +271,4 @@ def _without_position(status: types.SampleStatus) -> types.SampleStatus:
     if failure is None:
         return status
     message = _POSITION.sub("", failure.message)
-    return types.SampleStatus(
-        types.Failure(failure.code, message, failure.reason), status.failed_traits
-    )
+    return replace(status, failure=types.Failure(failure.code, message, failure.reason))

@@ -74,6 +74,8 @@ class SampleStatus:
     failure: Failure | None = None
     failed_traits: tuple[str, ...] = ()
     """The traits without a reward for this sample."""
+    cut_tokens: Mapping[str, int] = field(default_factory=dict)
+    """The traits whose model could not read the whole sample, and the tokens that were cut off."""
 
     @property
     def ok(self) -> bool:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18palmfolio/v1/types.proto\x12\x0cpalmfolio.v1\x1a\x17google/rpc/status.proto\"k\n\x07Weights\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.palmfolio.v1.Weights.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x85\x01\n\x0cRewardMatrix\x12\x0e\n\x06traits\x18\x01 \x03(\t\x12\x16\n\x0etrait_versions\x18\x02 \x03(\t\x12\x0b\n\x03raw\x18\x03 \x03(\x02\x12\x12\n\nnormalised\x18\x04 \x03(\x02\x12,\n\x08statuses\x18\x05 \x03(\x0b\x32\x1a.palmfolio.v1.SampleStatus\"I\n\x0cSampleStatus\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rfailed_traits\x18\x02 \x03(\t\"\x93\x03\n\nServerInfo\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12*\n\treadiness\x18\x03 \x01(\x0b\x32\x17.palmfolio.v1.Readiness\x12\x34\n\x06limits\x18\x04 \x03(\x0b\x32$.palmfolio.v1.ServerInfo.LimitsEntry\x12\x0f\n\x07\x64\x65vices\x18\x05 \x03(\t\x12,\n\x0b\x62\x61se_models\x18\x06 \x03(\x0b\x32\x17.palmfolio.v1.BaseModel\x12\x30\n\rloaded_models\x18\x07 \x03(\x0b\x32\x19.palmfolio.v1.LoadedModel\x12\x31\n\rdevice_memory\x18\x08 \x03(\x0b\x32\x1a.palmfolio.v1.DeviceMemory\x12\x16\n\x0eresident_bytes\x18\t \x01(\x03\x12\x16\n\x0ereload_failure\x18\n \x01(\t\x1a-\n\x0bLimitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"w\n\x0bLoadedModel\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\x17\n\x0fparameter_bytes\x18\x05 \x01(\x03\x12\x0e\n\x06traits\x18\x06 \x03(\t\"O\n\x0c\x44\x65viceMemory\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x17\n\x0f\x61llocated_bytes\x18\x02 \x01(\x03\x12\x16\n\x0ereserved_bytes\x18\x03 \x01(\x03\"+\n\tReadiness\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x0f\n\x07reasons\x18\x02 \x03(\t\";\n\tBaseModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"\x16\n\x14GetServerInfoRequestb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18palmfolio/v1/types.proto\x12\x0cpalmfolio.v1\x1a\x17google/rpc/status.proto\"k\n\x07Weights\x12\x31\n\x06values\x18\x01 \x03(\x0b\x32!.palmfolio.v1.Weights.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x85\x01\n\x0cRewardMatrix\x12\x0e\n\x06traits\x18\x01 \x03(\t\x12\x16\n\x0etrait_versions\x18\x02 \x03(\t\x12\x0b\n\x03raw\x18\x03 \x03(\x02\x12\x12\n\nnormalised\x18\x04 \x03(\x02\x12,\n\x08statuses\x18\x05 \x03(\x0b\x32\x1a.palmfolio.v1.SampleStatus\"\xba\x01\n\x0cSampleStatus\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rfailed_traits\x18\x02 \x03(\t\x12=\n\ncut_tokens\x18\x03 \x03(\x0b\x32).palmfolio.v1.SampleStatus.CutTokensEntry\x1a\x30\n\x0e\x43utTokensEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x93\x03\n\nServerInfo\x12\x0f\n\x07service\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12*\n\treadiness\x18\x03 \x01(\x0b\x32\x17.palmfolio.v1.Readiness\x12\x34\n\x06limits\x18\x04 \x03(\x0b\x32$.palmfolio.v1.ServerInfo.LimitsEntry\x12\x0f\n\x07\x64\x65vices\x18\x05 \x03(\t\x12,\n\x0b\x62\x61se_models\x18\x06 \x03(\x0b\x32\x17.palmfolio.v1.BaseModel\x12\x30\n\rloaded_models\x18\x07 \x03(\x0b\x32\x19.palmfolio.v1.LoadedModel\x12\x31\n\rdevice_memory\x18\x08 \x03(\x0b\x32\x1a.palmfolio.v1.DeviceMemory\x12\x16\n\x0eresident_bytes\x18\t \x01(\x03\x12\x16\n\x0ereload_failure\x18\n \x01(\t\x1a-\n\x0bLimitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"w\n\x0bLoadedModel\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\r\n\x05\x64type\x18\x04 \x01(\t\x12\x17\n\x0fparameter_bytes\x18\x05 \x01(\x03\x12\x0e\n\x06traits\x18\x06 \x03(\t\"O\n\x0c\x44\x65viceMemory\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x17\n\x0f\x61llocated_bytes\x18\x02 \x01(\x03\x12\x16\n\x0ereserved_bytes\x18\x03 \x01(\x03\"+\n\tReadiness\x12\r\n\x05ready\x18\x01 \x01(\x08\x12\x0f\n\x07reasons\x18\x02 \x03(\t\";\n\tBaseModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x10\n\x08revision\x18\x03 \x01(\t\"\x16\n\x14GetServerInfoRequestb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,6 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WEIGHTS_VALUESENTRY']._loaded_options = None
   _globals['_WEIGHTS_VALUESENTRY']._serialized_options = b'8\001'
+  _globals['_SAMPLESTATUS_CUTTOKENSENTRY']._loaded_options = None
+  _globals['_SAMPLESTATUS_CUTTOKENSENTRY']._serialized_options = b'8\001'
   _globals['_SERVERINFO_LIMITSENTRY']._loaded_options = None
   _globals['_SERVERINFO_LIMITSENTRY']._serialized_options = b'8\001'
   _globals['_WEIGHTS']._serialized_start=67
@@ -42,20 +44,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEIGHTS_VALUESENTRY']._serialized_end=174
   _globals['_REWARDMATRIX']._serialized_start=177
   _globals['_REWARDMATRIX']._serialized_end=310
-  _globals['_SAMPLESTATUS']._serialized_start=312
-  _globals['_SAMPLESTATUS']._serialized_end=385
-  _globals['_SERVERINFO']._serialized_start=388
-  _globals['_SERVERINFO']._serialized_end=791
-  _globals['_SERVERINFO_LIMITSENTRY']._serialized_start=746
-  _globals['_SERVERINFO_LIMITSENTRY']._serialized_end=791
-  _globals['_LOADEDMODEL']._serialized_start=793
-  _globals['_LOADEDMODEL']._serialized_end=912
-  _globals['_DEVICEMEMORY']._serialized_start=914
-  _globals['_DEVICEMEMORY']._serialized_end=993
-  _globals['_READINESS']._serialized_start=995
-  _globals['_READINESS']._serialized_end=1038
-  _globals['_BASEMODEL']._serialized_start=1040
-  _globals['_BASEMODEL']._serialized_end=1099
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=1101
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=1123
+  _globals['_SAMPLESTATUS']._serialized_start=313
+  _globals['_SAMPLESTATUS']._serialized_end=499
+  _globals['_SAMPLESTATUS_CUTTOKENSENTRY']._serialized_start=451
+  _globals['_SAMPLESTATUS_CUTTOKENSENTRY']._serialized_end=499
+  _globals['_SERVERINFO']._serialized_start=502
+  _globals['_SERVERINFO']._serialized_end=905
+  _globals['_SERVERINFO_LIMITSENTRY']._serialized_start=860
+  _globals['_SERVERINFO_LIMITSENTRY']._serialized_end=905
+  _globals['_LOADEDMODEL']._serialized_start=907
+  _globals['_LOADEDMODEL']._serialized_end=1026
+  _globals['_DEVICEMEMORY']._serialized_start=1028
+  _globals['_DEVICEMEMORY']._serialized_end=1107
+  _globals['_READINESS']._serialized_start=1109
+  _globals['_READINESS']._serialized_end=1152
+  _globals['_BASEMODEL']._serialized_start=1154
+  _globals['_BASEMODEL']._serialized_end=1213
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=1215
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=1237
 # @@protoc_insertion_point(module_scope)

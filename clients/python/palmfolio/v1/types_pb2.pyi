@@ -119,8 +119,29 @@ class SampleStatus(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class CutTokensEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATUS_FIELD_NUMBER: _builtins.int
     FAILED_TRAITS_FIELD_NUMBER: _builtins.int
+    CUT_TOKENS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def status(self) -> _status_pb2.Status:
         """OK (code 0), or why at least one trait could not be scored."""
@@ -129,15 +150,22 @@ class SampleStatus(_message.Message):
     def failed_traits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The traits whose entries are NaN for this sample. Empty when the status is OK."""
 
+    @_builtins.property
+    def cut_tokens(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """The traits whose model could not read the whole sample, and how many tokens were cut off. The
+        reward is that of what was left; `overflow: fail` in the trait file refuses such samples.
+        """
+
     def __init__(
         self,
         *,
         status: _status_pb2.Status | None = ...,
         failed_traits: _abc.Iterable[_builtins.str] | None = ...,
+        cut_tokens: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failed_traits", b"failed_traits", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut_tokens", b"cut_tokens", "failed_traits", b"failed_traits", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,12 +1,13 @@
 """One trait's column of rewards: its model's inputs, and the rewards from the outputs."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from palmfolio_scorer.engine.worker import Result
+from palmfolio_scorer.engine.worker import Computed, Result
 from palmfolio_scorer.models.model import ModelInput, Output
 from palmfolio_scorer.samples import EmptyResponse, Sample, SampleError, SampleFailure
 from palmfolio_scorer.traits.catalogue.served_trait import ServedTrait
@@ -41,6 +42,15 @@ def collect_inputs(samples: Sequence[Sample], trait: ModelTrait[Any]) -> ColumnI
     return ColumnInputs(inputs, spans)
 
 
+def distinct_inputs(columns: Sequence[ColumnInputs]) -> dict[ModelInput, int]:
+    """Every input of the columns once, with its position among them."""
+    positions: dict[ModelInput, int] = {}
+    for column in columns:
+        for parts in column.inputs:
+            positions.setdefault(parts, len(positions))
+    return positions
+
+
 def rewards_of(
     samples: Sequence[Sample],
     trait: ModelTrait[Any],
@@ -48,14 +58,16 @@ def rewards_of(
     results: Sequence[Result | None],
 ) -> RawRewards:
     """The trait's rewards, from the model's results for `inputs.inputs`."""
-    return RawRewards.collect(
-        [
-            span
-            if isinstance(span, SampleFailure)
-            else _reward(sample, trait, results[slice(*span)])
-            for sample, span in zip(samples, inputs.spans, strict=True)
-        ]
-    )
+    rewards: list[float | SampleFailure] = []
+    cut: dict[int, int] = {}
+    for i, (sample, span) in enumerate(zip(samples, inputs.spans, strict=True)):
+        if isinstance(span, SampleFailure):
+            rewards.append(span)
+            continue
+        own = results[slice(*span)]
+        rewards.append(_reward(sample, trait, own))
+        cut[i] = sum(result.cut for result in own if isinstance(result, Computed))
+    return RawRewards.collect(rewards, cut)
 
 
 def _reward(
@@ -66,7 +78,7 @@ def _reward(
         if isinstance(result, SampleFailure):
             return result
         if result is not None:
-            outputs.append(result)
+            outputs.append(result.output)
     try:
         return float(trait.reward_from(sample, outputs))
     except SampleError as error:
@@ -85,11 +97,13 @@ def concatenated(parts: Sequence[RawRewards]) -> RawRewards:
     if not parts:
         return RawRewards(np.empty(0))
     failures: dict[int, SampleFailure] = {}
+    cut: dict[int, int] = {}
     offset = 0
     for part in parts:
         failures.update({offset + i: failure for i, failure in part.failures.items()})
+        cut.update({offset + i: tokens for i, tokens in part.cut.items()})
         offset += len(part.values)
-    return RawRewards(np.concatenate([part.values for part in parts]), failures)
+    return RawRewards(np.concatenate([part.values for part in parts]), failures, cut)
 
 
 _SAYS_NOTHING = SampleFailure(
@@ -110,7 +124,7 @@ def with_empty_responses(
     results: list[float | SampleFailure] = [stated] * count
     for i, (position, value) in enumerate(zip(judged, column.values, strict=True)):
         results[position] = column.failures.get(i, float(value))
-    return RawRewards.collect(results)
+    return RawRewards.collect(results, {judged[i]: tokens for i, tokens in column.cut.items()})
 
 
 def parts_first(traits: Sequence[ServedTrait]) -> list[ServedTrait]:
@@ -131,8 +145,10 @@ def composite_column(
     assert isinstance(served.trait, Composite)
     rewards = np.empty((count, len(served.parts)))
     failures: dict[int, SampleFailure] = {}
+    cut: Counter[int] = Counter()
     for j, part in enumerate(served.parts):
         column = columns[part.name]
+        cut.update(column.cut)
         raw = served.trait.options.rewards == "raw"
         rewards[:, j] = column.values if raw else part.normalisation.apply(column.values)
         for i, failure in column.failures.items():
@@ -141,4 +157,4 @@ def composite_column(
             failures.setdefault(i, SampleFailure(failure.code, message, failure.field))
     combined = served.trait.combine(rewards)
     results = [failures.get(i, float(value)) for i, value in enumerate(combined)]
-    return RawRewards.collect(results)
+    return RawRewards.collect(results, cut)

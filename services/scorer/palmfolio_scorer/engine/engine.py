@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ from palmfolio_scorer.engine.columns import (
     collect_inputs,
     composite_column,
     concatenated,
+    distinct_inputs,
     parts_first,
     rewards_of,
     with_empty_responses,
@@ -56,6 +57,9 @@ class RewardTable:
     """Shape (N, d), in [0, 1]; NaN where failed."""
     failures: Mapping[tuple[int, int], SampleFailure]
     """By (sample, trait) position; exactly where the rewards are NaN."""
+    cut: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    """Tokens that a model's limit cut off, by (sample, trait) position; only where there are
+    any."""
 
 
 class Engine:
@@ -181,9 +185,12 @@ class Engine:
             together = [s for s in simple if not s.failure and isinstance(s.trait, TextTrait)]
         apart = [served for served in simple if served not in together]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._column(samples, trait, deadline)) for trait in apart]
+            tasks = [
+                group.create_task(self._alike_columns(samples, alike, deadline))
+                for alike in _alike(apart)
+            ]
             in_workers = group.create_task(self._in_workers(samples, together, deadline))
-        columns = {served.name: task.result() for served, task in zip(apart, tasks, strict=True)}
+        columns = {name: column for task in tasks for name, column in task.result().items()}
         columns |= in_workers.result()
         for served in needed:
             if served.parts:
@@ -208,32 +215,40 @@ class Engine:
             for served, own in zip(traits, results, strict=True)
         }
 
-    async def _column(
-        self, samples: list[Sample], served: ServedTrait, deadline: float | None
-    ) -> RawRewards:
-        """One trait's rewards; an error fails this column only."""
-        if served.failure:
-            return all_failed(len(samples), SampleFailure("UNAVAILABLE", served.failure))
-        if served.empty_response == "judged":
-            return await self._judged(samples, served, deadline)
+    async def _alike_columns(
+        self, samples: list[Sample], traits: Sequence[ServedTrait], deadline: float | None
+    ) -> dict[str, RawRewards]:
+        """The columns of traits as `_alike` groups them, by their names."""
+        count, rule = len(samples), traits[0].empty_response
+        if traits[0].failure:
+            failure = SampleFailure("UNAVAILABLE", traits[0].failure)
+            return {traits[0].name: all_failed(count, failure)}
+        if rule == "judged":
+            return await self._judged(samples, traits, deadline)
         judged = [i for i, sample in enumerate(samples) if not says_nothing(sample.response)]
-        column = await self._judged([samples[i] for i in judged], served, deadline)
-        return with_empty_responses(column, judged, len(samples), served.empty_response)
+        columns = await self._judged([samples[i] for i in judged], traits, deadline)
+        return {
+            served.name: with_empty_responses(
+                columns[served.name], judged, count, served.empty_response
+            )
+            for served in traits
+        }
 
     async def _judged(
-        self, samples: list[Sample], served: ServedTrait, deadline: float | None
-    ) -> RawRewards:
-        """The rewards that the trait itself gives."""
+        self, samples: list[Sample], traits: Sequence[ServedTrait], deadline: float | None
+    ) -> dict[str, RawRewards]:
+        """The rewards that the traits themselves give; an error fails these columns only."""
         if not samples:
-            return RawRewards.collect([])
+            return {served.name: RawRewards.collect([]) for served in traits}
         try:
-            if isinstance(served.trait, ModelTrait):
-                return await self._on_model(samples, served, deadline)
-            return await self._on_text(samples, served, deadline)
+            if isinstance(traits[0].trait, ModelTrait):
+                return await self._on_model(samples, traits, deadline)
+            return {traits[0].name: await self._on_text(samples, traits[0], deadline)}
         except Exception as error:
-            _log.exception("trait failed", trait=served.name)
+            names = [served.name for served in traits]
+            _log.exception("traits failed", traits=names)
             failure = SampleFailure("INTERNAL", f"{type(error).__name__}: {error}")
-            return all_failed(len(samples), failure)
+            return {name: all_failed(len(samples), failure) for name in names}
 
     async def _on_text(
         self, samples: list[Sample], served: ServedTrait, deadline: float | None
@@ -248,22 +263,30 @@ class Engine:
         return concatenated(parts)
 
     async def _on_model(
-        self, samples: list[Sample], served: ServedTrait, deadline: float | None
-    ) -> RawRewards:
-        loop, trait = asyncio.get_running_loop(), cast(ModelTrait[Any], served.trait)
-        column = await self._step(served, collect_inputs, samples, trait)
-        worker = self._workers[id(trait.model)]
+        self, samples: list[Sample], traits: Sequence[ServedTrait], deadline: float | None
+    ) -> dict[str, RawRewards]:
+        """The rewards of traits with the same model, which computes equal inputs once."""
+        loop, first = asyncio.get_running_loop(), traits[0]
+        columns = [await self._step(s, collect_inputs, samples, s.trait) for s in traits]
+        positions = await self._step(first, distinct_inputs, columns)
+        inputs = list(positions)
+        worker = self._workers[id(cast(ModelTrait[Any], first.trait).model)]
         done = asyncio.Event()
-        ticket = Ticket(len(column.inputs), deadline, lambda: loop.call_soon_threadsafe(done.set))
+        ticket = Ticket(len(inputs), deadline, lambda: loop.call_soon_threadsafe(done.set))
         try:
-            for start in range(0, len(column.inputs), _CHUNK):
-                chunk = column.inputs[start : start + _CHUNK]
-                await self._step(served, worker.enqueue, ticket, start, chunk)
+            for start in range(0, len(inputs), _CHUNK):
+                chunk = inputs[start : start + _CHUNK]
+                await self._step(first, worker.enqueue, ticket, start, chunk)
             await done.wait()
         except BaseException:  # cancellation included: nobody waits for the results
             worker.cancel(ticket)
             raise
-        return await self._step(served, rewards_of, samples, trait, column, ticket.results)
+        rewards = {}
+        for served, column in zip(traits, columns, strict=True):
+            results = [ticket.results[positions[parts]] for parts in column.inputs]
+            own = await self._step(served, rewards_of, samples, served.trait, column, results)
+            rewards[served.name] = own
+        return rewards
 
     async def _step(
         self, served: ServedTrait, function: Callable[..., Value], *arguments: object
@@ -302,12 +325,25 @@ class Engine:
             waiting.cancel()
 
 
+def _alike(traits: Sequence[ServedTrait]) -> list[list[ServedTrait]]:
+    """Groups of loaded traits that read the same samples with the same model; others are apart."""
+    groups: dict[tuple[int, bool], list[ServedTrait]] = {}
+    for served in traits:
+        trait = served.trait
+        shared = trait.model if isinstance(trait, ModelTrait) and not served.failure else served
+        groups.setdefault((id(shared), served.empty_response == "judged"), []).append(served)
+    return list(groups.values())
+
+
 def _with_stated(column: RawRewards, samples: Sequence[Sample], served: ServedTrait) -> RawRewards:
     """A column with what is stated for responses that say nothing."""
     if served.failure or served.empty_response == "judged":
         return column
     judged = [i for i, sample in enumerate(samples) if not says_nothing(sample.response)]
-    kept = RawRewards.collect([column.failures.get(i, float(column.values[i])) for i in judged])
+    kept = RawRewards.collect(
+        [column.failures.get(i, float(column.values[i])) for i in judged],
+        {at: column.cut[i] for at, i in enumerate(judged) if i in column.cut},
+    )
     return with_empty_responses(kept, judged, len(samples), served.empty_response)
 
 
@@ -321,8 +357,10 @@ def _table(
     raw = np.full((count, len(traits)), np.nan)
     normalised = np.full_like(raw, np.nan)
     failures = {(i, j): failure for i, failure in bad.items() for j in range(len(traits))}
+    cut: dict[tuple[int, int], int] = {}
     for j, (served, column) in enumerate(zip(traits, columns, strict=True)):
         raw[good, j] = column.values
         normalised[good, j] = served.normalisation.apply(column.values)
         failures.update({(good[i], j): failure for i, failure in column.failures.items()})
-    return RewardTable(raw, normalised, failures)
+        cut.update({(good[i], j): tokens for i, tokens in column.cut.items()})
+    return RewardTable(raw, normalised, failures, cut)

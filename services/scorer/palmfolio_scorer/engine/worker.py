@@ -19,7 +19,17 @@ from palmfolio_scorer.samples import EXPIRED, STOPPED, SampleError, SampleFailur
 
 _log = get_logger(__name__)
 
-Result = Output | SampleFailure
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A model's output for one input."""
+
+    output: Output
+    cut: int = 0
+    """Tokens of the input that were cut off before."""
+
+
+Result = Computed | SampleFailure
 
 _LEAST_SHARE = 256
 """Tokens; smaller batches are not split between lanes."""
@@ -105,7 +115,7 @@ class ModelWorker:
         """Halved whenever the device runs out of memory."""
         self._max_batch = max_batch
         self._cache_size = cached_outputs
-        self._cache: OrderedDict[bytes, Output] = OrderedDict()
+        self._cache: OrderedDict[bytes, Computed] = OrderedDict()
         self._waiting: LengthBuckets[_Entry] = LengthBuckets()
         # An input that is being computed: equal inputs join it instead of being computed again.
         self._running: dict[bytes, _Entry] = {}
@@ -150,9 +160,11 @@ class ModelWorker:
             return
         # Outside the lock, because tokenising takes time. An equal input may arrive meanwhile, so
         # `_join` is tried again below.
-        encoded = self._encode([inputs[i] for i in missing])
+        fresh = {keys[i]: inputs[i] for i in missing}
+        encoded = dict(zip(fresh, self._encode(list(fresh.values())), strict=True))
         with self._changed:
-            for i, item in zip(missing, encoded, strict=True):
+            for i in missing:
+                item = encoded[keys[i]]
                 if isinstance(item, SampleFailure):
                     ticket.resolve(first + i, item)
                 elif self._stopping:
@@ -169,10 +181,10 @@ class ModelWorker:
 
     def _join(self, key: bytes, ticket: Ticket, position: int) -> bool:
         """Serves an input from the cache, or lets it wait for an equal input. True if it did."""
-        if (output := self._cache.get(key)) is not None:
+        if (computed := self._cache.get(key)) is not None:
             self._cache.move_to_end(key)
             self.stats.reused += 1
-            ticket.resolve(position, output)
+            ticket.resolve(position, computed)
             return True
         entry = self._waiting.get(key) or self._running.get(key)
         if entry is not None:
@@ -255,7 +267,8 @@ class ModelWorker:
             self._compute(batch[:half])
             self._compute(batch[half:])
             return
-        self._publish(batch, [_checked(output) for output in outputs])
+        rows = zip(outputs, batch, strict=True)
+        self._publish(batch, [_checked(output, entry.encoded.cut) for output, entry in rows])
 
     def _shrink(self, batch: list[_Entry]) -> None:
         lengths = [entry.length for entry in batch]
@@ -277,10 +290,11 @@ class ModelWorker:
                     ticket.resolve(position, result)
 
 
-def _checked(output: Output) -> Result:
+def _checked(output: Output, cut: int) -> Result:
     """A copy of the output, or a failure where it is not finite."""
     if np.isfinite(output).all():
-        return output.copy()  # a view would keep the whole batch's array in the cache
+        # A copy, because a view would keep the whole batch's array in the cache.
+        return Computed(output.copy(), cut)
     return SampleFailure("INTERNAL", "the model's output is not finite (NaN or infinity)")
 
 

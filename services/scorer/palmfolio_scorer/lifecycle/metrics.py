@@ -19,6 +19,12 @@ _SAMPLES = Counter(
     ["trait", "code"],
     registry=REGISTRY,
 )
+_CUT = Counter(
+    "palmfolio_scorer_cut_samples",
+    "Samples that were too long for a trait's model, and were cut.",
+    ["trait"],
+    registry=REGISTRY,
+)
 RELOADS = Counter(
     "palmfolio_scorer_reloads",
     "Reloads of the configuration.",
@@ -47,6 +53,8 @@ def count_samples(table: RewardTable, traits: Sequence[ServedTrait]) -> None:
     missing = Tally(j for _, j in table.failures)
     for (j, code), count in failed.items():
         _SAMPLES.labels(traits[j].name, code).inc(count)
+    for j, count in Tally(j for _, j in table.cut).items():
+        _CUT.labels(traits[j].name).inc(count)
     for j, served in enumerate(traits):
         _SAMPLES.labels(served.name, "OK").inc(len(table.raw) - missing[j])
 

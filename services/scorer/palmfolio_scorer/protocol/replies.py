@@ -51,6 +51,9 @@ def reward_matrix(table: RewardTable, traits: Sequence[ServedTrait]) -> types_pb
     by_sample: dict[int, dict[str, SampleFailure]] = {}
     for (i, j), failure in sorted(table.failures.items()):
         by_sample.setdefault(i, {})[traits[j].name] = failure
+    cut: dict[int, dict[str, int]] = {}
+    for (i, j), tokens in table.cut.items():
+        cut.setdefault(i, {})[traits[j].name] = tokens
     scored = types_pb2.SampleStatus(status=status_pb2.Status())
     return types_pb2.RewardMatrix(
         traits=[trait.name for trait in traits],
@@ -58,21 +61,26 @@ def reward_matrix(table: RewardTable, traits: Sequence[ServedTrait]) -> types_pb
         raw=table.raw.astype(np.float32).ravel().tolist(),
         normalised=table.normalised.astype(np.float32).ravel().tolist(),
         statuses=[
-            _status(i, by_sample[i], len(traits)) if i in by_sample else scored
+            _status(i, by_sample.get(i, {}), cut.get(i, {}), len(traits))
+            if i in by_sample or i in cut
+            else scored
             for i in range(len(table.raw))
         ],
     )
 
 
 def _status(
-    position: int, failures: Mapping[str, SampleFailure], traits: int
+    position: int, failures: Mapping[str, SampleFailure], cut: Mapping[str, int], traits: int
 ) -> types_pb2.SampleStatus:
-    """Why a sample failed; a field at fault is named like `samples[3].response`.
+    """Why a sample failed, and how many of its tokens were cut off.
 
-    The reference is the prompt's: `samples[3].prompt.reference`.
+    A field at fault is named like `samples[3].response`. The reference is the prompt's:
+    `samples[3].prompt.reference`.
 
     Equal causes are stated once. Their traits are named unless all traits failed for that cause.
     """
+    if not failures:
+        return types_pb2.SampleStatus(status=status_pb2.Status(), cut_tokens=cut)
     first = next(iter(failures.values()))
     if first.field:
         field = "prompt.reference" if first.field == "reference" else first.field
@@ -90,4 +98,6 @@ def _status(
         if first.timed_out:
             reason = errors_pb2.ERROR_REASON_SCORING_TIMED_OUT
         error = ServiceError(grpc.StatusCode[first.code], reason, message)
-    return types_pb2.SampleStatus(status=error.to_status(), failed_traits=list(failures))
+    return types_pb2.SampleStatus(
+        status=error.to_status(), failed_traits=list(failures), cut_tokens=cut
+    )

@@ -63,9 +63,13 @@ class RawRewards:
     """Shape (N,); NaN exactly where `failures` has an entry."""
     failures: Mapping[int, SampleFailure] = field(default_factory=dict)
     """By position in the batch."""
+    cut: Mapping[int, int] = field(default_factory=dict)
+    """Tokens that a model's limit cut off, by position; only where there are any."""
 
     @classmethod
-    def collect(cls, results: Sequence[float | SampleFailure]) -> "RawRewards":
+    def collect(
+        cls, results: Sequence[float | SampleFailure], cut: Mapping[int, int] | None = None
+    ) -> "RawRewards":
         """Collects one reward or failure per sample; a reward that is not finite is a failure."""
         values = np.full(len(results), np.nan)
         failures: dict[int, SampleFailure] = {}
@@ -76,7 +80,8 @@ class RawRewards:
                 values[i] = result
             else:
                 failures[i] = SampleFailure("INTERNAL", f"the reward is {result}, not a number")
-        return cls(values, failures)
+        own = {i: n for i, n in (cut or {}).items() if n and i not in failures}
+        return cls(values, failures, own)
 
 
 Options = TypeVar("Options", bound=BaseModel)

@@ -8,16 +8,19 @@ import numpy as np
 from pydantic import model_validator
 
 from palmfolio_runtime.identity import Neutral
-from palmfolio_scorer.models.classifier import RENDERED, ClassifierModel
+from palmfolio_scorer.models.classifiers import RENDERED, ClassifierModel, ClassifierOptions
 from palmfolio_scorer.models.files import TraitLoadError
-from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
+from palmfolio_scorer.models.model import ModelInput, Output
 from palmfolio_scorer.models.store import ModelStore
-from palmfolio_scorer.samples import EmptyResponse, Sample, TextField
+from palmfolio_scorer.samples import EmptyResponse, Sample, SampleError, TextField
 from palmfolio_scorer.traits.kind import ModelTrait
 from palmfolio_scorer.traits.templates import TurnTemplates, fields_of, mentions, render
 
+_TRIAL = Sample("How do I bake bread?", "Knead, wait, bake.", "Knead, wait, bake.")
+"""A sample that every trait is tried on when it is loaded."""
 
-class SequenceClassifierOptions(ModelOptions):
+
+class SequenceClassifierOptions(ClassifierOptions):
     """Options of `sequence_classifier`."""
 
     template: str | tuple[str, str] | None = None
@@ -29,8 +32,11 @@ class SequenceClassifierOptions(ModelOptions):
     """Whether `{response}` leaves out the white space around the response."""
     chat_template: bool = False
     """Writes the prompt's messages and the response with the tokeniser's chat template instead."""
+    head: Annotated[Literal["logits", "rewards"], Neutral("logits")] = "logits"
+    """The output that is read: `rewards` are the objectives of a reward model such as ArmoRM."""
     label: int | str | None = None
-    """The logit, by position or name; required where there are several."""
+    """The value of the head, by position or, for logits, by name; required where there are
+    several."""
     activation: Literal["none", "sigmoid", "softmax"] = "none"
     """The raw reward: the logit itself, its sigmoid, or the label's probability."""
     negate: bool = False
@@ -69,6 +75,17 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
               label: joy
               activation: softmax
               normalisation: {kind: identity}
+
+        A reward model with several objectives; traits of the same model share its forward passes:
+
+            - name: complex
+              kind: sequence_classifier
+              model: models/armorm
+              trust_remote_code: true
+              chat_template: true
+              head: rewards
+              label: 17
+              normalisation: {kind: sigmoid}
     """
 
     kind = "sequence_classifier"
@@ -98,6 +115,7 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
                 k: tokeniser.written(v) for k, v in turns.model_dump(exclude_none=True).items()
             }
             self._turns = TurnTemplates(**written)
+        self._try(_TRIAL)
 
     def identity(self) -> dict[str, Any]:
         """As for every model, and the label by its position: its name does not matter."""
@@ -132,7 +150,7 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
 
     def reward_from(self, sample: Sample, outputs: Sequence[Output]) -> float:
         """The label's logit or probability."""
-        logits = outputs[0].astype(np.float64)
+        logits = outputs[0][self.model.heads[self.options.head]].astype(np.float64)
         value = logits[self._label]
         if self.options.activation == "sigmoid":
             value = 0.5 * (1.0 + np.tanh(value / 2.0))  # exp would overflow
@@ -141,17 +159,42 @@ class SequenceClassifier(ModelTrait[SequenceClassifierOptions]):
             value = shifted[self._label] / shifted.sum()
         return float(-value if self.options.negate else value)
 
+    def _try(self, sample: Sample) -> None:
+        """Scores a sample as it will be served.
+
+        Raises:
+            TraitLoadError: it has no reward.
+        """
+        try:
+            outputs = self.model.forward(self.model.encode(self.inputs(sample)))
+            reward = self.reward_from(sample, list(outputs))
+        except SampleError as error:
+            if self.options.overflow == "fail":  # this sample may be longer than those to come
+                return
+            raise TraitLoadError(f"a sample {error.failure.message}") from error
+        except Exception as error:
+            raise TraitLoadError(
+                f"a sample cannot be scored: {type(error).__name__}: {error}"
+            ) from error
+        if not np.isfinite(reward):
+            raise TraitLoadError(f"a sample's reward is {reward}, not a number")
+
     def _find_label(self) -> int:
-        label, count = self.options.label, self.model.num_labels
-        names = ", ".join(self.model.labels) or "without names"
+        label, head = self.options.label, self.options.head
+        if head not in self.model.heads:
+            raise TraitLoadError(f"the model {self.options.model} has no head `{head}`")
+        values = self.model.heads[head]
+        count = values.stop - values.start
+        known = self.model.labels if head == "logits" else {}
+        names = ", ".join(known) or "without names"
         if label is None:
             if count == 1:
                 return 0
             raise TraitLoadError(f"label is required: the model has {count} ({names})")
         if isinstance(label, str):
-            if label not in self.model.labels:
+            if label not in known:
                 raise TraitLoadError(f"unknown label {label!r}; the model's: {names}")
-            return self.model.labels[label]
+            return known[label]
         if not 0 <= label < count:
             raise TraitLoadError(f"label {label} is not in 0..{count - 1} ({names})")
         return label

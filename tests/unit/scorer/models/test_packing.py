@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import MistralConfig, MistralForSequenceClassification
 
-from palmfolio_scorer.models.classifier import ClassifierModel
+from palmfolio_scorer.models.classifiers import ClassifierModel, ClassifierOptions
 from palmfolio_scorer.models.embeddings import EmbeddingModel
 from palmfolio_scorer.models.language import LanguageModel
 from palmfolio_scorer.models.model import Encoded, ModelOptions
@@ -75,7 +75,7 @@ def test_attention_refuses_what_it_does_not_do() -> None:
 @pytest.mark.parametrize("kind", ["bert", "roberta", "gpt2", "gpt2-pad-is-eos", "llama", "qwen3"])
 def test_these_architectures_need_no_padding(tmp_path: Path, kind: str) -> None:
     folder = classifier(kind, tmp_path)
-    assert not ClassifierModel(ModelOptions(model=str(folder)), "cpu").pads
+    assert not ClassifierModel(ClassifierOptions(model=str(folder)), "cpu").pads
 
 
 @pytest.mark.parametrize("kind", ["deberta", "distilbert"])
@@ -83,7 +83,7 @@ def test_attention_that_is_not_transformers_own_keeps_its_padding(
     tmp_path: Path, kind: str
 ) -> None:
     folder = classifier(kind, tmp_path)
-    assert ClassifierModel(ModelOptions(model=str(folder)), "cpu").pads
+    assert ClassifierModel(ClassifierOptions(model=str(folder)), "cpu").pads
 
 
 def test_windowed_attention_keeps_its_padding_and_its_rewards(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_windowed_attention_keeps_its_padding_and_its_rewards(tmp_path: Path) ->
     model = MistralForSequenceClassification(config).eval()
     model.save_pretrained(tmp_path)
     tokens.save_pretrained(tmp_path)
-    loaded = ClassifierModel(ModelOptions(model=str(tmp_path)), "cpu")
+    loaded = ClassifierModel(ClassifierOptions(model=str(tmp_path)), "cpu")
     assert loaded.pads
     batch = [Encoded(list(range(5, 5 + n))) for n in (3, 20, 11)]
     with torch.inference_mode():

@@ -87,6 +87,7 @@ def score(
             typer.echo(f"note: {writing.rows} rows are in {writing.partial}", err=True)
         raise
     _show(kept, summary, output, as_json)
+    _tell_cuts(summary)
     _fail_where_incomplete(summary)
 
 
@@ -141,6 +142,16 @@ def _joined(kept: "list[ScoredSample]") -> "Rewards":
         normalised=tuple(scored.normalised for scored in kept),
         statuses=tuple(scored.status for scored in kept),
     )
+
+
+def _tell_cuts(summary: "Summary") -> None:
+    if cuts := summary.cut_traits:
+        counts = ", ".join(f"{count:,} for {trait}" for trait, count in cuts.items())
+        lines = ", ".join(str(line) for line in summary.cut)
+        typer.echo(
+            f"note: samples longer than a model reads were cut: {counts}; first lines: {lines}",
+            err=True,
+        )
 
 
 def _fail_where_incomplete(summary: "Summary") -> None:

@@ -30,8 +30,9 @@ class RewardsFile:
     """A file of rewards, one row per sample in the order of the samples.
 
     JSON lines hold `line`, `policy` and `sample` where the input has them, the sample's texts,
-    `normalised`, `raw` and `versions` by trait (null where a trait failed), and `error`. Parquet
-    has the same as flat columns: `normalised.TRAIT` … `palmfolio select` reads both.
+    `normalised`, `raw` and `versions` by trait (null where a trait failed), `cut` (where a trait's
+    model could not read the whole sample: the tokens that were cut off, by trait), and `error`.
+    Parquet has the same as flat columns: `normalised.TRAIT` … `palmfolio select` reads both.
 
     The file appears at the end, when it is complete. After an error, the rows so far stay in
     `NAME.partial` in the same folder.
@@ -128,10 +129,11 @@ class _JsonLines:
             "normalised": by_trait(map(_number, scored.normalised)),
             "raw": by_trait(map(_number, scored.raw)),
             "versions": by_trait(scored.trait_versions),
+            "cut": dict(scored.status.cut_tokens),
             "error": _error(scored),
         }
-        for name in ("policy", "sample", "reference"):
-            if row[name] in ("", None):
+        for name in ("policy", "sample", "reference", "cut"):
+            if row[name] in ("", None, {}):
                 del row[name]
         try:
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -163,6 +165,7 @@ class _Parquet:
         row |= {
             f"version.{t}": v for t, v in zip(scored.traits, scored.trait_versions, strict=True)
         }
+        row |= {f"cut.{trait}": scored.status.cut_tokens.get(trait, 0) for trait in scored.traits}
         row["error"] = _error(scored)
         self._rows.append(row)
         if len(self._rows) == _ROWS_PER_GROUP:
@@ -190,6 +193,6 @@ class _Parquet:
 
 
 def _arrow_type(pyarrow: Any, column: str) -> Any:
-    if column in ("line", "sample"):
+    if column in ("line", "sample") or column.startswith("cut."):
         return pyarrow.int64()
     return pyarrow.float32() if column.startswith(("normalised.", "raw.")) else pyarrow.string()

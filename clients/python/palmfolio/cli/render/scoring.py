@@ -91,12 +91,14 @@ def summary_table(summary: Summary, output: Path) -> Table:
         title_justify="left",
         title_style="",
     )
-    for name in ("scored", "mean", "raw mean"):
+    cut = summary.cut_traits
+    for name in ("scored", *(["cut"] if cut else []), "mean", "raw mean"):
         grid.add_column(name, justify="right")
     for name, trait in numbers["traits"].items():
         versions = ", ".join(version[:12] for version in trait["versions"])
         means = (_mean(trait["mean"], ".3f"), _mean(trait["raw_mean"], ".4g"))
-        grid.add_row(name, versions, f"{trait['scored']:,}", *means)
+        counts = [f"{trait['scored']:,}", *([f"{trait['cut']:,}"] if cut else [])]
+        grid.add_row(name, versions, *counts, *means)
     return grid
 
 

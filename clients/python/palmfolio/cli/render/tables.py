@@ -207,6 +207,8 @@ def rewards(samples: Sequence[types.Sample], scored: types.Rewards) -> Table:
         response = Text(" ".join(sample.response.split())[:60])
         if status.failure is not None:
             response.append(f"\n{status.failure.message}", "red")
+        for trait, tokens in status.cut_tokens.items():
+            response.append(f"\n{trait}: {tokens:,} tokens cut off", "yellow")
         cells = [
             Text.assemble(f"{value:.3f}", (f" ({given:.3g})", "dim"))
             for value, given in zip(normalised, raw, strict=True)

@@ -17,7 +17,7 @@ def packed_classifier(
     """A model's packed form; None where it has none, or its outputs differ from the padded form's.
 
     Args:
-        model: a Transformers classifier, or a score model of `score_head.py`.
+        model: a Transformers classifier, or a score model of `classifiers/score_head.py`.
         padded: the padded form, the reference; do not use it after success.
         pad_id: a decoder's head skips this token at the end of a sequence; None: it skips nothing.
         device: where the model is.

@@ -36,7 +36,7 @@ def adopt(body: Any, form: Forward, padded: Forward, extra: dict[str, Any]) -> F
         # After the padded outputs: from here on `body` runs the packed attention.
         body.set_attn_implementation(ATTENTION)
         outputs = form(probe).float()
-        agrees = _agree(outputs, expected, next(body.parameters()).dtype)
+        agrees = agree(outputs, expected, next(body.parameters()).dtype)
         reason = "packed outputs differ from padded ones"
     except Exception as error:
         agrees, reason = False, f"{type(error).__name__}: {error}"
@@ -77,7 +77,7 @@ def _probe(vocabulary: int, extra: dict[str, Any]) -> list[Encoded]:
     return [Encoded(generator.integers(0, vocabulary, n).tolist(), extra) for n in _PROBE_LENGTHS]
 
 
-def _agree(outputs: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:
+def agree(outputs: torch.Tensor, expected: torch.Tensor, dtype: torch.dtype) -> bool:
     """Whether outputs differ by rounding only, relative to the spread between inputs."""
     if outputs.shape != expected.shape:
         return False

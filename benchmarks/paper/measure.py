@@ -13,7 +13,7 @@ import argparse
 import asyncio
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -71,6 +71,7 @@ def make(endpoints: str, wanted: PortfolioFile, resolution: int, output: Path) -
             wanted.with_prompt_sets(training.name, evaluation.name),
             strategy=palmfolio.UniformStrategy(resolution),
             max_size=None,
+            max_trainings=None,
         )
         operation = client.selector.build_portfolio(f"{wanted.portfolio_id}-pool", spec)
         for event in operation.events():
@@ -84,11 +85,10 @@ def make(endpoints: str, wanted: PortfolioFile, resolution: int, output: Path) -
 def _answers(
     client: palmfolio.Client, portfolio: palmfolio.Portfolio, wanted: PortfolioFile
 ) -> Iterator[Answer]:
-    """The answers of the trained policies; the base model was trained at no weights."""
+    """The answers of one policy for each weights of the lattice."""
     traits = portfolio.spec.traits
     numbers = {_key(prompt): number for number, prompt in enumerate(wanted.evaluation_prompts)}
-    trained = [each for each in portfolio.candidates if each.weights is not None]
-    for candidate in sorted(trained, key=lambda each: _row(each.weights, traits), reverse=True):
+    for weights, candidate in sorted(_best_by_weights(portfolio).items(), reverse=True):
         rewards: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
         responses: dict[tuple[int, int], str] = {}
         for row in client.selector.list_evaluations(policy=candidate.policy):
@@ -100,10 +100,30 @@ def _answers(
             rewards[number, row.sample][row.trait] = row.normalised
             responses[number, row.sample] = row.response
         name = candidate.policy.removeprefix("policies/")
-        weights = _row(candidate.weights, traits)
         for number, sample in sorted(rewards):
             values = tuple(rewards[number, sample].get(trait, float("nan")) for trait in traits)
             yield Answer(name, weights, number, sample, values, responses[number, sample])
+
+
+def _best_by_weights(
+    portfolio: palmfolio.Portfolio,
+) -> dict[tuple[float, ...], palmfolio.Candidate]:
+    """The trained policies. A build trains again where another policy turned out to be better at a
+    policy's own weights; the better of the two is taken.
+    """
+    found: dict[tuple[float, ...], palmfolio.Candidate] = {}
+    for each in portfolio.candidates:
+        if each.weights is None:  # the base model
+            continue
+        weights = _row(each.weights, portfolio.spec.traits)
+
+        def utility(candidate: palmfolio.Candidate, at: tuple[float, ...] = weights) -> float:
+            values = _row(candidate.value, portfolio.spec.traits)
+            return sum(share * value for share, value in zip(at, values, strict=True))
+
+        if weights not in found or utility(each) > utility(found[weights]):
+            found[weights] = each
+    return found
 
 
 def _tell(service: str, news: str) -> None:
@@ -115,8 +135,8 @@ def _key(prompt: palmfolio.Prompt) -> tuple[object, ...]:
     return prompt.text, prompt.messages, prompt.reference
 
 
-def _row(weights: palmfolio.Weights | None, traits: tuple[str, ...]) -> tuple[float, ...]:
-    return tuple((weights or {}).get(trait, 0.0) for trait in traits)
+def _row(values: Mapping[str, float], traits: tuple[str, ...]) -> tuple[float, ...]:
+    return tuple(values.get(trait, 0.0) for trait in traits)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """Errors that a service answers with: a gRPC code, a stable reason, and what to do about it.
 
+An error travels in the trailing metadata of its call, of which gRPC takes about 8 KiB: a longer one
+would reach the client as RESOURCE_EXHAUSTED. So messages and details are shortened, and only the
+first of many violations are listed.
+
 To add a case: add its reason to `protos/palmfolio/v1/errors.proto`, raise it through a function of
 this module, and give it an exception in `palmfolio.errors`, the SDK's tree.
 """
@@ -17,6 +21,10 @@ from palmfolio.v1 import errors_pb2
 DOMAIN = "palmfolio"
 
 Reason: TypeAlias = errors_pb2.ErrorReason.ValueType
+
+# Bytes on the wire. With base64 and the message twice, these make 7 KiB at most.
+_MESSAGE_BYTES, _VIOLATIONS_BYTES, _METADATA_BYTES = 1500, 1400, 800
+_FIELD_BYTES, _DESCRIPTION_BYTES, _NAME_BYTES = 160, 480, 240
 
 
 class ServiceError(Exception):
@@ -39,12 +47,13 @@ class ServiceError(Exception):
         details: tuple[Message, ...] = (),
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(message)
         self.code = code
         self.reason = reason
-        self.message = message
+        self.message = shortened(message, _MESSAGE_BYTES)
         self.details = details
-        self.metadata = dict(metadata or {})
+        each = _METADATA_BYTES // max(1, len(metadata or ()))
+        self.metadata = {key: shortened(value, each) for key, value in (metadata or {}).items()}
+        super().__init__(self.message)
 
     def to_status(self) -> status_pb2.Status:
         """The error as a `google.rpc.Status` with its details."""
@@ -59,15 +68,53 @@ class ServiceError(Exception):
         return status
 
 
+def shortened(text: str, size: int) -> str:
+    """The text, or its beginning and `…`, in at most `size` bytes of gRPC's encoding of messages.
+
+    Characters other than ASCII take three times their bytes there.
+
+    Example:
+        >>> shortened("a very long name", 10)
+        'a…'
+        >>> shortened("short", 10)
+        'short'
+    """
+    lengths = [_wire_bytes(character) for character in text]
+    if sum(lengths) <= size:
+        return text
+    left, kept = size - _wire_bytes("…"), 0
+    for length in lengths:
+        left -= length
+        if left < 0:
+            break
+        kept += 1
+    return text[:kept] + "…"
+
+
+def _wire_bytes(character: str) -> int:
+    if " " <= character <= "~" and character != "%":
+        return 1
+    return 3 * len(character.encode("utf-8", "surrogatepass"))
+
+
 def invalid_argument(*violations: tuple[str, str]) -> ServiceError:
-    """INVALID_ARGUMENT naming fields: each violation is (field path, what is wrong and allowed)."""
-    details = error_details_pb2.BadRequest(
-        field_violations=[
-            error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-            for field, description in violations
-        ]
-    )
-    message = "; ".join(f"{field}: {description}" for field, description in violations)
+    """INVALID_ARGUMENT naming fields: each violation is (field path, what is wrong and allowed).
+
+    Where there are more than fit, the first ones are given with the number of the others.
+    """
+    details = error_details_pb2.BadRequest()
+    listed: list[str] = []
+    left = _VIOLATIONS_BYTES
+    for field, description in violations:
+        path = shortened(field, _FIELD_BYTES)
+        text = shortened(description, _DESCRIPTION_BYTES)
+        left -= sum(map(_wire_bytes, f"{path}: {text}; "))
+        if listed and left < 0:
+            break
+        details.field_violations.add(field=path, description=text)
+        listed.append(f"{path}: {text}")
+    more = len(violations) - len(listed)
+    message = "; ".join(listed) + (f"; and {more:,} more" if more else "")
     return ServiceError(
         grpc.StatusCode.INVALID_ARGUMENT,
         errors_pb2.ERROR_REASON_INVALID_FIELD,
@@ -78,6 +125,7 @@ def invalid_argument(*violations: tuple[str, str]) -> ServiceError:
 
 def not_found(name: str, hint: str = "") -> ServiceError:
     """NOT_FOUND for a resource name such as `policies/abc`."""
+    name = shortened(name, _NAME_BYTES)
     info = error_details_pb2.ResourceInfo(
         resource_type=name.split("/", 1)[0], resource_name=name, description="does not exist"
     )
@@ -92,6 +140,7 @@ def not_found(name: str, hint: str = "") -> ServiceError:
 
 def already_exists(name: str, message: str, reason: Reason) -> ServiceError:
     """ALREADY_EXISTS for a resource or request id."""
+    name = shortened(name, _NAME_BYTES)
     info = error_details_pb2.ResourceInfo(
         resource_type=name.split("/", 1)[0], resource_name=name, description="exists"
     )

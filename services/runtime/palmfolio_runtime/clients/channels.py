@@ -8,6 +8,9 @@ from palmfolio_runtime.config import Endpoint
 from palmfolio_runtime.errors import unavailable
 from palmfolio_runtime.limits import Limits
 
+# In gRPC's own errors: of a message that is sent, one that is received, and trailing metadata.
+_TOO_LARGE = ("larger than max", "metadata size exceeds")
+
 Options = list[tuple[str, int | str]]
 
 
@@ -75,9 +78,16 @@ def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials:
 
 
 def is_transient(error: grpc.RpcError) -> bool:
-    """Whether the same call may succeed later: the service is down or full."""
+    """Whether the same call may succeed later: the service is down or full.
+
+    gRPC itself gives RESOURCE_EXHAUSTED, the code of a full service, to a message that is too
+    large, which will be too large every time.
+    """
     code = error.code() if isinstance(error, grpc.Call | aio.AioRpcError) else None
-    return code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        message = status_of(error).message
+        return not any(words in message for words in _TOO_LARGE)
+    return code is grpc.StatusCode.UNAVAILABLE
 
 
 def status_of(error: grpc.RpcError) -> status_pb2.Status:

@@ -20,6 +20,9 @@ from palmfolio_runtime.serving.rpc_types import Context, Handler
 
 log = get_logger(__name__)
 
+# Characters of a client's own request id that are kept.
+_REQUEST_ID = 128
+
 
 class CallInterceptor(aio.ServerInterceptor):
     """Gives each call a request id, checks its token, turns errors into statuses, and logs it.
@@ -46,7 +49,8 @@ class CallInterceptor(aio.ServerInterceptor):
             return handler
         metadata = dict(handler_call_details.invocation_metadata or ())
         # A client's own id is kept, so that one id leads through the logs of all services.
-        request_id = str(metadata.get("x-request-id", "")) or uuid.uuid4().hex
+        # It comes back with errors, for which there is little room.
+        request_id = str(metadata.get("x-request-id", ""))[:_REQUEST_ID] or uuid.uuid4().hex
         authorization = str(metadata.get("authorization", ""))
         return self._wrap(handler, method, request_id, authorization)
 

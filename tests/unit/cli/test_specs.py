@@ -43,8 +43,8 @@ def test_a_file_becomes_a_spec(tmp_path: Path) -> None:
     loaded = load_portfolio(_write(tmp_path))
     assert loaded.portfolio_id == "quickstart"
     assert list(map(str, loaded.training_prompts)) == ["first prompt", "second prompt"]
-    second = palmfolio.Prompt("2 + 2?", reference="4")
-    assert loaded.evaluation_prompts == (palmfolio.Prompt("third\nprompt"), second)
+    riddle = palmfolio.Prompt("2 + 2?", reference="4")
+    assert loaded.evaluation_prompts == (palmfolio.Prompt("third\nprompt"), riddle)
     spec = loaded.with_prompt_sets("promptSets/1", "promptSets/2")
     assert (spec.training_prompt_set, spec.evaluation_prompt_set) == (
         "promptSets/1",

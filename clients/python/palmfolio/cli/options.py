@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from palmfolio.cli.pairs import parse_fields
 from palmfolio.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,6 +53,24 @@ PROMPT_FILE = (
     ".json, .csv, .tsv or .parquet; each also .gz. `-` is standard input."
 )
 """Which files of prompts there are, for the help."""
+PolicyColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--policy-column",
+        metavar="COLUMN",
+        help="Which column names the policies. Default: policy.",
+        show_default=False,
+    ),
+]
+TraitColumns = Annotated[
+    str,
+    typer.Option(
+        "--traits",
+        metavar="COLUMN,…",
+        help="Which columns are traits. Default: all that are no field.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
@@ -92,6 +111,20 @@ def check_target(epsilon: float, delta: float, size: int | None) -> None:
         raise typer.BadParameter(f"--delta must lie in [0, 1], not {delta:g}")
     if size is not None and size < 1:
         raise typer.BadParameter(f"--size must be at least 1, not {size}")
+
+
+def evaluation_fields(policy_column: str | None, given: list[str] | None) -> dict[str, str]:
+    """Columns by field, for files of evaluations.
+
+    Raises:
+        typer.BadParameter: a pair is wrong, or the column of the policies is given in both ways.
+    """
+    fields = parse_fields(given)
+    if policy_column is None:
+        return fields
+    if "policy" in fields:
+        raise typer.BadParameter("give --policy-column or --field policy=COLUMN, not both")
+    return {**fields, "policy": policy_column}
 
 
 def client(endpoints: Path | None) -> "Client":

@@ -8,7 +8,7 @@ import typer
 
 from palmfolio.cli import options
 from palmfolio.cli.grammar import Noun
-from palmfolio.cli.pairs import parse_versions
+from palmfolio.cli.pairs import parse_names, parse_versions
 
 app = typer.Typer(cls=Noun, help="List stored evaluations, and import others.")
 
@@ -46,9 +46,10 @@ def import_evaluations(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="EVALUATIONS.csv",
+            metavar="FILE",
             help="A column `policy`, optionally `prompt` and `sample`, and one column per trait "
-            "with values in [0, 1]; as `palmfolio select` takes it.",
+            "with values in [0, 1], or the output of `palmfolio score`; as `palmfolio select` "
+            "takes it.",
         ),
     ],
     source: Annotated[
@@ -58,6 +59,10 @@ def import_evaluations(
             help="Where they come from: a-z, 0-9 and `-`. Rewards of different sources never mix.",
         ),
     ],
+    policy_column: options.PolicyColumn = None,
+    traits: options.TraitColumns = "",
+    field: options.Fields = None,
+    format: options.Format = None,
     trait_versions: Annotated[
         str,
         typer.Option(
@@ -68,12 +73,18 @@ def import_evaluations(
     as_json: options.Json = False,
 ) -> None:
     """Store rewards that were measured elsewhere, to select portfolios from."""
-    from palmfolio.cli.files.evaluation_table import read_evaluations
+    from palmfolio.cli.files.evaluations.imports import read_evaluations
+    from palmfolio.cli.files.evaluations.settings import Settings
 
     versions = parse_versions(trait_versions)
-    traits, rows = read_evaluations(file)
+    settings = Settings(
+        fields=options.evaluation_fields(policy_column, field),
+        format=format,
+        traits=parse_names(traits),
+    )
+    names, rows = read_evaluations([file], settings)
     with options.client(endpoints) as client:
-        imported = client.selector.import_evaluations(source, traits, rows, trait_versions=versions)
+        imported = client.selector.import_evaluations(source, names, rows, trait_versions=versions)
     from palmfolio.cli.render import tables
 
     options.show(as_json, imported, tables.evaluation_import)

@@ -8,22 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from palmfolio.cli import options
+from palmfolio.cli.files.evaluations.settings import Missing, Scale, Settings
+from palmfolio.cli.pairs import parse_names
 from palmfolio.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from palmfolio.cli.files.evaluation_table import Table
+    from palmfolio.cli.files.evaluations.table import Table
     from palmfolio_palm import Certificate, ConfidenceBound, Selection, Target
 
 _NEEDED = ("numpy", "scipy.optimize", "palmfolio_palm")
 
 
 def select(
-    file: Annotated[
-        Path,
+    files: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="EVALUATIONS.csv",
+            metavar="FILE…",
             help="A column `policy` and one per trait, values in [0, 1]. With a column `prompt`, "
-            "rows are per policy and prompt, and the gap's 95 % upper bound is reported.",
+            "rows are per policy and prompt, and the gap's 95 % upper bound is reported. Also the "
+            "output of `palmfolio score`. Of several files, one without a column of policies is "
+            "the policy that it is named after.",
         ),
     ],
     epsilon: options.Epsilon = 0.0,
@@ -37,15 +41,48 @@ def select(
             help="Time for the search and its proof; a selector takes 60 by default.",
         ),
     ] = 18.0,
+    policy_column: options.PolicyColumn = None,
+    traits: options.TraitColumns = "",
+    lower_is_better: Annotated[
+        str,
+        typer.Option(metavar="TRAIT,…", help="Traits on which less is better.", show_default=False),
+    ] = "",
+    scale: Annotated[
+        Scale,
+        typer.Option(
+            help="Scales values of any range into [0, 1]: `minmax` from the worst to the best of "
+            "the file; `zscore` in standard deviations, of equal size on every trait."
+        ),
+    ] = Scale.NONE,
+    missing: Annotated[
+        Missing | None,
+        typer.Option(
+            help="What to leave out where values are missing. Default: with prompts, those that "
+            "not every policy has; without, nothing: the file is refused.",
+            show_default=False,
+        ),
+    ] = None,
+    field: options.Fields = None,
+    format: options.Format = None,
     as_json: options.Json = False,
 ) -> None:
-    """Select the smallest portfolio from evaluations in a CSV file; needs no service."""
+    """Select the smallest portfolio from evaluations in files; needs no service."""
     options.check_target(epsilon, delta, size)
     if not (math.isfinite(time_limit) and time_limit > 0.0):
         raise typer.BadParameter(f"--time-limit must be a number > 0, not {time_limit:g}")
-    from palmfolio.cli.files.evaluation_table import read_table
+    from palmfolio.cli.files.evaluations.table import read_table
 
-    table = read_table(file)
+    settings = Settings(
+        fields=options.evaluation_fields(policy_column, field),
+        format=format,
+        traits=parse_names(traits),
+        lower_is_better=parse_names(lower_is_better),
+        scale=scale,
+        missing=missing,
+    )
+    table = read_table(files, settings)
+    for note in table.left_out.notes():
+        typer.echo(f"note: {note}", err=True)
     _check_installed()
     from palmfolio.cli.local.selection import search
     from palmfolio.cli.render.selection import SearchProgress, portfolio
@@ -102,7 +139,22 @@ def _plain(
         "gap_lower_bound": chosen.gap_lower_bound if target.is_best_of_size else None,
         "confidence": confidence,
         "warnings": warnings(table, bound),
+        "traits": list(table.traits),
+        "scale": _scale(table),
+        "left_out": {
+            "policies": list(table.left_out.policies),
+            "traits": list(table.left_out.traits),
+            "prompts": table.left_out.prompts,
+        },
     }
+
+
+def _scale(table: "Table") -> dict[str, Any] | None:
+    """The values of the file that became 0 and 1; None if they are as in the file."""
+    if not table.scales:
+        return None
+    ends = {name: {"zero": s.worst, "one": s.best} for name, s in table.scales.items()}
+    return {"method": table.scale.value, "traits": ends}
 
 
 def _gaps(table: "Table", certificate: "Certificate") -> dict[str, Any]:

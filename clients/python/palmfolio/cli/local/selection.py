@@ -11,7 +11,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import palmfolio_palm as palm
-from palmfolio.cli.files.evaluation_table import Table
+from palmfolio.cli.files.evaluations.table import Table
 from palmfolio.errors import PalmfolioError
 
 # Seconds that a step of the search under way at the time limit may still take: most end within

@@ -7,7 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from palmfolio.cli.files.evaluation_table import Table as Evaluations
+from palmfolio.cli.files.evaluations.table import Table as Evaluations
 from palmfolio.cli.render.live import LiveDisplay
 from palmfolio.cli.render.tables import weights_text
 from palmfolio.report import computation

@@ -190,7 +190,7 @@ def test_a_trait_on_which_no_one_scores_has_no_multiplicative_gap(
         ("", "is empty"),
         ("policy,a\n", "holds no evaluations"),
         ("name,a\nx,1\n", "no column `policy`"),
-        ("policy;a\nx;1\n", "no column `policy`"),
+        ("policy;a\nx;1\n", "separates its columns with semicolons"),
         ("policy\nx\n", "has no trait"),
         ("policy,prompt\nx,hi\n", "has no trait"),
         ("policy,a,\nx,1,1\n", "column 3 has no name"),
@@ -205,7 +205,7 @@ def test_a_trait_on_which_no_one_scores_has_no_multiplicative_gap(
         ("policy,a\n,1\n", "column policy is empty"),
         ("policy,a\nx,1,1\n", "row 2 has 3 fields, but there are 2 columns"),
         ('policy,a\n"x,1\n', "not CSV"),
-        ("policy,prompt,a\nx,hi,1\nx,ho,1\ny,hi,1\n", "policy y has no row for prompt 'ho'"),
+        ("policy,prompt,a\nx,hi,1\nx,hi,0\n", "policy x has prompt 'hi' twice"),
     ],
 )
 def test_a_bad_file_is_named_with_the_place(

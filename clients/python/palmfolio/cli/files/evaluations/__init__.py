@@ -1,0 +1,1 @@
+"""Evaluations in files: one row per policy, or one per policy and prompt."""

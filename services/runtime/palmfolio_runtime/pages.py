@@ -45,18 +45,22 @@ class Page:
     after: Key | None
     scope: str
 
-    def cut(self, rows: Sequence[Row], key: Callable[[Row], Key]) -> tuple[Sequence[Row], str]:
+    def cut(
+        self, rows: Sequence[Row], key: Callable[[Row], Key], fitting: int = MAX_PAGE_SIZE
+    ) -> tuple[Sequence[Row], str]:
         """The rows of this page, and the token of the next one; empty when this is the last.
 
         Args:
             rows: the rows after `after` in the listing's order, `size + 1` of them if there are.
             key: a row's key.
+            fitting: how many of the rows fit into a message, at least 1.
         """
+        size = min(self.size, fitting)
         # One row more than the page holds tells whether there is a next page, without a count.
-        if len(rows) <= self.size:
+        if len(rows) <= size:
             return rows, ""
-        text = json.dumps([self.scope, *key(rows[self.size - 1])], separators=(",", ":"))
-        return rows[: self.size], base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        text = json.dumps([self.scope, *key(rows[size - 1])], separators=(",", ":"))
+        return rows[:size], base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 class Listing:

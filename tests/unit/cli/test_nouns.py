@@ -62,7 +62,7 @@ def test_a_noun_without_a_verb_lists(
 
 
 @pytest.mark.parametrize(
-    "words", [("portfolios", "paint"), ("policy", "paint"), ("paints",), ("prompts", "list")]
+    "words", [("portfolios", "paint"), ("policy", "paint"), ("paints",), ("prompts", "paint")]
 )
 def test_an_unknown_word_is_bad_usage(command: Command, words: tuple[str, ...]) -> None:
     outcome = command(*words)
@@ -128,6 +128,51 @@ def test_prompts_are_stored(peer: Peer, command: Command, endpoints: str, tmp_pa
     assert [prompt.text for prompt in sent] == ["one", "two"]
     stored = command("prompts", "create", "prompts.txt", "--endpoints", endpoints, "--json").json
     assert (stored["name"], stored["prompts"]) == ("promptSets/7", 2)
+
+
+def _sets(request: Any, context: Any) -> prompts_pb2.ListPromptSetsResponse:
+    first = int(request.page_token or 0)
+    return prompts_pb2.ListPromptSetsResponse(
+        prompt_sets=[
+            prompts_pb2.PromptSet(name=f"promptSets/{n}", prompt_count=1200, display_name="study")
+            for n in range(first, first + 2)
+        ],
+        next_page_token=str(first + 2) if first < 4 else "",
+    )
+
+
+def test_prompt_sets_are_listed(peer: Peer, command: Command, endpoints: str) -> None:
+    peer.on("ListPromptSets", _sets)
+    listed = command("prompts", "list", "--endpoints", endpoints, "--json")
+    assert [item["name"] for item in listed.json] == [f"promptSets/{n}" for n in range(6)]
+    shown = command("prompts", "--limit", "3", "--endpoints", endpoints)
+    assert shown.code == 0 and "1,200" in shown.out and "study" in shown.out
+    assert "only the newest 3 are shown" in shown.err
+
+
+def test_a_prompt_set_is_shown(peer: Peer, command: Command, endpoints: str) -> None:
+    peer.on(
+        "GetPromptSet", lambda request, _: prompts_pb2.PromptSet(name=request.name, prompt_count=3)
+    )
+    messages = [prompts_pb2.ChatMessage(role=prompts_pb2.ROLE_USER, content="hi")]
+    prompts = [
+        prompts_pb2.Prompt(text="2 + 2?", reference="4", tags=["sums"]),
+        prompts_pb2.Prompt(messages=messages),
+        prompts_pb2.Prompt(text="why?"),
+    ]
+    answer = prompts_pb2.ListPromptsResponse(prompts=prompts)
+    peer.on("ListPrompts", lambda *_: answer)
+    shown = command("prompt", "show", "7", "--endpoints", endpoints)
+    assert shown.code == 0 and shown.err == ""
+    for text in ("2 + 2?", "4", "sums", "user: hi", "why?"):
+        assert text in shown.out
+    plain = command("prompts", "show", "promptSets/7", "--json", "--endpoints", endpoints).json
+    assert (plain["name"], plain["prompt_count"]) == ("promptSets/7", 3)
+    assert plain["prompts"][0] == {"text": "2 + 2?", "reference": "4", "tags": ["sums"]}
+    assert plain["prompts"][2] == "why?"
+    some = command("prompts", "show", "7", "--limit", "1", "--json", "--endpoints", endpoints)
+    assert len(some.json["prompts"]) == 1 and "only the first 1 prompts" in some.err
+    assert {request.prompt_set for request in peer.requests("ListPrompts")} == {"promptSets/7"}
 
 
 def _many(request: Any, context: Any) -> selector_pb2.ListEvaluationsResponse:

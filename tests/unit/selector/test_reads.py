@@ -39,6 +39,9 @@ WRITE = re.compile(r"\s*(WITH\b.*\b)?(INSERT|UPDATE|DELETE|MERGE|CREATE|ALTER|DR
 # The calls of this test; every call that declares no side effects must be among them.
 READS = {
     "GetServerInfo",
+    "GetPromptSet",
+    "ListPromptSets",
+    "ListPrompts",
     "ListEvaluations",
     "PlanPortfolio",
     "CertifyPortfolio",
@@ -163,6 +166,11 @@ async def test_calls_without_side_effects_change_nothing(
     weights = types_pb2.Weights(values={"brevity": 1.0})
     calls = {
         "GetServerInfo": types_pb2.GetServerInfoRequest(),
+        "GetPromptSet": prompts_pb2.GetPromptSetRequest(name=chosen_from.evaluations.prompt_set),
+        "ListPromptSets": prompts_pb2.ListPromptSetsRequest(),
+        "ListPrompts": prompts_pb2.ListPromptsRequest(
+            prompt_set=chosen_from.evaluations.prompt_set
+        ),
         "ListEvaluations": selector_pb2.ListEvaluationsRequest(source="study"),
         "PlanPortfolio": selector_pb2.PlanPortfolioRequest(spec=spec),
         "CertifyPortfolio": selector_pb2.CertifyPortfolioRequest(

@@ -39,6 +39,18 @@ class AsyncSelector(AsyncService):
         call = calls.create_prompt_set(prompts, display_name, request_id)
         return await self._transport.unary(call, timeout)
 
+    async def get_prompt_set(self, name: str, *, timeout: float | None = None) -> types.PromptSet:
+        """As `Selector.get_prompt_set`."""
+        return await self._transport.unary(calls.get_prompt_set(name), timeout)
+
+    def list_prompt_sets(self) -> AsyncIterator[types.PromptSet]:
+        """As `Selector.list_prompt_sets`."""
+        return self._pages(calls.list_prompt_sets)
+
+    def list_prompts(self, prompt_set: str) -> AsyncIterator[types.Prompt]:
+        """As `Selector.list_prompts`."""
+        return self._pages(lambda token: calls.list_prompts(prompt_set, token))
+
     async def build_portfolio(
         self,
         portfolio_id: str,

@@ -17,12 +17,13 @@ from palmfolio._calls.call import (
     unchanged,
 )
 from palmfolio._codec import decode, encode, encode_prompts
-from palmfolio.v1 import evaluations_pb2, portfolios_pb2, selector_pb2
+from palmfolio.v1 import evaluations_pb2, portfolios_pb2, prompts_pb2, selector_pb2
 
 # The server stores each message of an import in one transaction.
 _ROWS_PER_MESSAGE = 1000
 _BYTES_PER_MESSAGE = 2**20
 _EVALUATIONS_PER_PAGE = 1000
+_PROMPTS_PER_PAGE = 1000
 
 
 def create_prompt_set(
@@ -33,6 +34,28 @@ def create_prompt_set(
     encode_prompts(prompts, request.prompt_set.prompts)
     request.prompt_set.display_name = display_name
     return Call("selector", "CreatePromptSet", request, reader(types.PromptSet))
+
+
+def get_prompt_set(name: str) -> Call[types.PromptSet]:
+    """`GetPromptSet`."""
+    request = prompts_pb2.GetPromptSetRequest(name=resource("promptSets", name))
+    return Call("selector", "GetPromptSet", request, reader(types.PromptSet))
+
+
+def list_prompt_sets(page_token: str) -> Call[Page[types.PromptSet]]:
+    """`ListPromptSets`."""
+    request = prompts_pb2.ListPromptSetsRequest(page_token=page_token)
+    return Call("selector", "ListPromptSets", request, page_reader(types.PromptSet, "prompt_sets"))
+
+
+def list_prompts(prompt_set: str, page_token: str) -> Call[Page[types.Prompt]]:
+    """`ListPrompts`."""
+    request = prompts_pb2.ListPromptsRequest(
+        prompt_set=resource("promptSets", prompt_set),
+        page_size=_PROMPTS_PER_PAGE,
+        page_token=page_token,
+    )
+    return Call("selector", "ListPrompts", request, page_reader(types.Prompt, "prompts"))
 
 
 def build_portfolio(

@@ -41,6 +41,38 @@ class Selector(Service):
         call = calls.create_prompt_set(prompts, display_name, request_id)
         return self._transport.unary(call, timeout)
 
+    def get_prompt_set(self, name: str, *, timeout: float | None = None) -> types.PromptSet:
+        """One prompt set without its prompts, by name or id.
+
+        Raises:
+            NotFound: no set has this name.
+
+        Example:
+            stored = client.selector.get_prompt_set("promptSets/1f0c")
+            print(stored.display_name, stored.prompt_count, "prompts")
+        """
+        return self._transport.unary(calls.get_prompt_set(name), timeout)
+
+    def list_prompt_sets(self) -> Iterator[types.PromptSet]:
+        """Prompt sets, newest first, without their prompts.
+
+        Example:
+            names = [stored.name for stored in client.selector.list_prompt_sets()]
+        """
+        return self._pages(calls.list_prompt_sets)
+
+    def list_prompts(self, prompt_set: str) -> Iterator[types.Prompt]:
+        """The prompts of a set, by its name or id, in order.
+
+        Raises:
+            NotFound: no set has this name.
+
+        Example:
+            for prompt in client.selector.list_prompts("promptSets/1f0c"):
+                print(prompt, prompt.reference)
+        """
+        return self._pages(lambda token: calls.list_prompts(prompt_set, token))
+
     def build_portfolio(
         self,
         portfolio_id: str,

@@ -87,3 +87,5 @@ class PromptSet:
     display_name: str = ""
     """For people; not part of the identity."""
     create_time: datetime | None = None
+    prompt_count: int = 0
+    """How many prompts it has, also where they are left out."""

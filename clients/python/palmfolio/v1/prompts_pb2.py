@@ -25,19 +25,29 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalmfolio/v1/prompts.proto\x12\x0cpalmfolio.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x0b\x43hatMessage\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x12.palmfolio.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"d\n\x06Prompt\x12\x0c\n\x04text\x18\x01 \x01(\t\x12+\n\x08messages\x18\x02 \x03(\x0b\x32\x19.palmfolio.v1.ChatMessage\x12\x11\n\treference\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\"\x87\x01\n\tPromptSet\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07prompts\x18\x02 \x03(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1apalmfolio/v1/prompts.proto\x12\x0cpalmfolio.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n\x0b\x43hatMessage\x12 \n\x04role\x18\x01 \x01(\x0e\x32\x12.palmfolio.v1.Role\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"d\n\x06Prompt\x12\x0c\n\x04text\x18\x01 \x01(\t\x12+\n\x08messages\x18\x02 \x03(\x0b\x32\x19.palmfolio.v1.ChatMessage\x12\x11\n\treference\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\"\x9d\x01\n\tPromptSet\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x07prompts\x18\x02 \x03(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprompt_count\x18\x05 \x01(\x05\"#\n\x13GetPromptSetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x15ListPromptSetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"_\n\x16ListPromptSetsResponse\x12,\n\x0bprompt_sets\x18\x01 \x03(\x0b\x32\x17.palmfolio.v1.PromptSet\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"O\n\x12ListPromptsRequest\x12\x12\n\nprompt_set\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x13ListPromptsResponse\x12%\n\x07prompts\x18\x01 \x03(\x0b\x32\x14.palmfolio.v1.Prompt\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*P\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bROLE_SYSTEM\x10\x01\x12\r\n\tROLE_USER\x10\x02\x12\x12\n\x0eROLE_ASSISTANT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'palmfolio.v1.prompts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=383
-  _globals['_ROLE']._serialized_end=463
+  _globals['_ROLE']._serialized_start=771
+  _globals['_ROLE']._serialized_end=851
   _globals['_CHATMESSAGE']._serialized_start=77
   _globals['_CHATMESSAGE']._serialized_end=141
   _globals['_PROMPT']._serialized_start=143
   _globals['_PROMPT']._serialized_end=243
   _globals['_PROMPTSET']._serialized_start=246
-  _globals['_PROMPTSET']._serialized_end=381
+  _globals['_PROMPTSET']._serialized_end=403
+  _globals['_GETPROMPTSETREQUEST']._serialized_start=405
+  _globals['_GETPROMPTSETREQUEST']._serialized_end=440
+  _globals['_LISTPROMPTSETSREQUEST']._serialized_start=442
+  _globals['_LISTPROMPTSETSREQUEST']._serialized_end=504
+  _globals['_LISTPROMPTSETSRESPONSE']._serialized_start=506
+  _globals['_LISTPROMPTSETSRESPONSE']._serialized_end=601
+  _globals['_LISTPROMPTSREQUEST']._serialized_start=603
+  _globals['_LISTPROMPTSREQUEST']._serialized_end=682
+  _globals['_LISTPROMPTSRESPONSE']._serialized_start=684
+  _globals['_LISTPROMPTSRESPONSE']._serialized_end=769
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,21 @@ class SelectorStub:
                 request_serializer=palmfolio_dot_v1_dot_selector__pb2.CreatePromptSetRequest.SerializeToString,
                 response_deserializer=palmfolio_dot_v1_dot_prompts__pb2.PromptSet.FromString,
                 _registered_method=True)
+        self.GetPromptSet = channel.unary_unary(
+                '/palmfolio.v1.Selector/GetPromptSet',
+                request_serializer=palmfolio_dot_v1_dot_prompts__pb2.GetPromptSetRequest.SerializeToString,
+                response_deserializer=palmfolio_dot_v1_dot_prompts__pb2.PromptSet.FromString,
+                _registered_method=True)
+        self.ListPromptSets = channel.unary_unary(
+                '/palmfolio.v1.Selector/ListPromptSets',
+                request_serializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptSetsRequest.SerializeToString,
+                response_deserializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptSetsResponse.FromString,
+                _registered_method=True)
+        self.ListPrompts = channel.unary_unary(
+                '/palmfolio.v1.Selector/ListPrompts',
+                request_serializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptsRequest.SerializeToString,
+                response_deserializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptsResponse.FromString,
+                _registered_method=True)
         self.ImportEvaluations = channel.stream_unary(
                 '/palmfolio.v1.Selector/ImportEvaluations',
                 request_serializer=palmfolio_dot_v1_dot_selector__pb2.ImportEvaluationsRequest.SerializeToString,
@@ -128,6 +143,27 @@ class SelectorServicer:
 
     def CreatePromptSet(self, request, context):
         """Stores prompts. Sets are addressed by content: the same prompts give the same set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPromptSet(self, request, context):
+        """One prompt set without its prompts. NOT_FOUND when no set has that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPromptSets(self, request, context):
+        """Prompt sets, newest first, without their prompts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPrompts(self, request, context):
+        """The prompts of one set, in order. NOT_FOUND when no set has that name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -238,6 +274,21 @@ def add_SelectorServicer_to_server(servicer, server):
                     servicer.CreatePromptSet,
                     request_deserializer=palmfolio_dot_v1_dot_selector__pb2.CreatePromptSetRequest.FromString,
                     response_serializer=palmfolio_dot_v1_dot_prompts__pb2.PromptSet.SerializeToString,
+            ),
+            'GetPromptSet': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPromptSet,
+                    request_deserializer=palmfolio_dot_v1_dot_prompts__pb2.GetPromptSetRequest.FromString,
+                    response_serializer=palmfolio_dot_v1_dot_prompts__pb2.PromptSet.SerializeToString,
+            ),
+            'ListPromptSets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPromptSets,
+                    request_deserializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptSetsRequest.FromString,
+                    response_serializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptSetsResponse.SerializeToString,
+            ),
+            'ListPrompts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrompts,
+                    request_deserializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptsRequest.FromString,
+                    response_serializer=palmfolio_dot_v1_dot_prompts__pb2.ListPromptsResponse.SerializeToString,
             ),
             'ImportEvaluations': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportEvaluations,
@@ -357,6 +408,87 @@ class Selector:
             '/palmfolio.v1.Selector/CreatePromptSet',
             palmfolio_dot_v1_dot_selector__pb2.CreatePromptSetRequest.SerializeToString,
             palmfolio_dot_v1_dot_prompts__pb2.PromptSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPromptSet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palmfolio.v1.Selector/GetPromptSet',
+            palmfolio_dot_v1_dot_prompts__pb2.GetPromptSetRequest.SerializeToString,
+            palmfolio_dot_v1_dot_prompts__pb2.PromptSet.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPromptSets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palmfolio.v1.Selector/ListPromptSets',
+            palmfolio_dot_v1_dot_prompts__pb2.ListPromptSetsRequest.SerializeToString,
+            palmfolio_dot_v1_dot_prompts__pb2.ListPromptSetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrompts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/palmfolio.v1.Selector/ListPrompts',
+            palmfolio_dot_v1_dot_prompts__pb2.ListPromptsRequest.SerializeToString,
+            palmfolio_dot_v1_dot_prompts__pb2.ListPromptsResponse.FromString,
             options,
             channel_credentials,
             insecure,

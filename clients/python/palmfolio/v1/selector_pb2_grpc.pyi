@@ -44,6 +44,12 @@ class SelectorStub:
     """Limits and readiness."""
     CreatePromptSet: _grpc.UnaryUnaryMultiCallable[_selector_pb2.CreatePromptSetRequest, _prompts_pb2.PromptSet]
     """Stores prompts. Sets are addressed by content: the same prompts give the same set."""
+    GetPromptSet: _grpc.UnaryUnaryMultiCallable[_prompts_pb2.GetPromptSetRequest, _prompts_pb2.PromptSet]
+    """One prompt set without its prompts. NOT_FOUND when no set has that name."""
+    ListPromptSets: _grpc.UnaryUnaryMultiCallable[_prompts_pb2.ListPromptSetsRequest, _prompts_pb2.ListPromptSetsResponse]
+    """Prompt sets, newest first, without their prompts."""
+    ListPrompts: _grpc.UnaryUnaryMultiCallable[_prompts_pb2.ListPromptsRequest, _prompts_pb2.ListPromptsResponse]
+    """The prompts of one set, in order. NOT_FOUND when no set has that name."""
     ImportEvaluations: _grpc.StreamUnaryMultiCallable[_selector_pb2.ImportEvaluationsRequest, _selector_pb2.ImportEvaluationsResponse]
     """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
     the messages before it are kept, and sending all again is harmless. A reward that is stored
@@ -94,6 +100,12 @@ class SelectorAsyncStub(SelectorStub):
     """Limits and readiness."""
     CreatePromptSet: _aio.UnaryUnaryMultiCallable[_selector_pb2.CreatePromptSetRequest, _prompts_pb2.PromptSet]  # type: ignore[assignment]
     """Stores prompts. Sets are addressed by content: the same prompts give the same set."""
+    GetPromptSet: _aio.UnaryUnaryMultiCallable[_prompts_pb2.GetPromptSetRequest, _prompts_pb2.PromptSet]  # type: ignore[assignment]
+    """One prompt set without its prompts. NOT_FOUND when no set has that name."""
+    ListPromptSets: _aio.UnaryUnaryMultiCallable[_prompts_pb2.ListPromptSetsRequest, _prompts_pb2.ListPromptSetsResponse]  # type: ignore[assignment]
+    """Prompt sets, newest first, without their prompts."""
+    ListPrompts: _aio.UnaryUnaryMultiCallable[_prompts_pb2.ListPromptsRequest, _prompts_pb2.ListPromptsResponse]  # type: ignore[assignment]
+    """The prompts of one set, in order. NOT_FOUND when no set has that name."""
     ImportEvaluations: _aio.StreamUnaryMultiCallable[_selector_pb2.ImportEvaluationsRequest, _selector_pb2.ImportEvaluationsResponse]  # type: ignore[assignment]
     """Stores rewards that were measured elsewhere. Each message is stored as it comes: after an error
     the messages before it are kept, and sending all again is harmless. A reward that is stored
@@ -153,6 +165,30 @@ class SelectorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_prompts_pb2.PromptSet, _abc.Awaitable[_prompts_pb2.PromptSet]]:
         """Stores prompts. Sets are addressed by content: the same prompts give the same set."""
+
+    @_abc_1.abstractmethod
+    def GetPromptSet(
+        self,
+        request: _prompts_pb2.GetPromptSetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prompts_pb2.PromptSet, _abc.Awaitable[_prompts_pb2.PromptSet]]:
+        """One prompt set without its prompts. NOT_FOUND when no set has that name."""
+
+    @_abc_1.abstractmethod
+    def ListPromptSets(
+        self,
+        request: _prompts_pb2.ListPromptSetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prompts_pb2.ListPromptSetsResponse, _abc.Awaitable[_prompts_pb2.ListPromptSetsResponse]]:
+        """Prompt sets, newest first, without their prompts."""
+
+    @_abc_1.abstractmethod
+    def ListPrompts(
+        self,
+        request: _prompts_pb2.ListPromptsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_prompts_pb2.ListPromptsResponse, _abc.Awaitable[_prompts_pb2.ListPromptsResponse]]:
+        """The prompts of one set, in order. NOT_FOUND when no set has that name."""
 
     @_abc_1.abstractmethod
     def ImportEvaluations(

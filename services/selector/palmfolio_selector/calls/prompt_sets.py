@@ -15,7 +15,7 @@ _METHOD = "CreatePromptSet"
 
 
 class PromptSetCalls(CallGroup):
-    """`CreatePromptSet`."""
+    """`CreatePromptSet`, `GetPromptSet`, `ListPromptSets`, `ListPrompts`."""
 
     async def CreatePromptSet(
         self, request: selector_pb2.CreatePromptSetRequest, context: Context
@@ -33,6 +33,31 @@ class PromptSetCalls(CallGroup):
             raise invalid_argument(*violations)
         return await self._change(_create, request)
 
+    async def GetPromptSet(
+        self, request: prompts_pb2.GetPromptSetRequest, context: Context
+    ) -> prompts_pb2.PromptSet:
+        """One set without its prompts."""
+        self._state.check_ready()
+        identifier = names.PROMPT_SETS.parse(request.name, "name")
+        return await self._database.run(_summary, identifier)
+
+    async def ListPromptSets(
+        self, request: prompts_pb2.ListPromptSetsRequest, context: Context
+    ) -> prompts_pb2.ListPromptSetsResponse:
+        """Sets, newest first, without their prompts."""
+        self._state.check_ready()
+        return await self._database.run(_sets, request)
+
+    async def ListPrompts(
+        self, request: prompts_pb2.ListPromptsRequest, context: Context
+    ) -> prompts_pb2.ListPromptsResponse:
+        """The prompts of a set, page by page."""
+        self._state.check_ready()
+        names.PROMPT_SETS.parse(request.prompt_set, "prompt_set")
+        # Half a message is for what a page holds in addition, and for clients with smaller limits.
+        max_bytes = self._server.config.limits.max_message_bytes // 2
+        return await self._database.run(_prompts, request, max_bytes)
+
 
 def _create(
     session: Session, request: selector_pb2.CreatePromptSetRequest
@@ -48,3 +73,31 @@ def _create(
         session, _METHOD, request.request_id, request, names.PROMPT_SETS.name(row.id)
     )
     return portfolios.prompt_set(session, row)
+
+
+def _summary(session: Session, identifier: str) -> prompts_pb2.PromptSet:
+    row = prompt_sets.get(session, identifier)
+    return portfolios.prompt_set_summary(row, prompt_sets.sizes(session, [row.id]).get(row.id, 0))
+
+
+def _sets(
+    session: Session, request: prompts_pb2.ListPromptSetsRequest
+) -> prompts_pb2.ListPromptSetsResponse:
+    rows, token = prompt_sets.list_page(session, request.page_size, request.page_token)
+    sizes = prompt_sets.sizes(session, [row.id for row in rows])
+    return prompts_pb2.ListPromptSetsResponse(
+        prompt_sets=[portfolios.prompt_set_summary(row, sizes.get(row.id, 0)) for row in rows],
+        next_page_token=token,
+    )
+
+
+def _prompts(
+    session: Session, request: prompts_pb2.ListPromptsRequest, max_bytes: int
+) -> prompts_pb2.ListPromptsResponse:
+    identifier = names.PROMPT_SETS.id(request.prompt_set)
+    prompts, token = prompt_sets.prompts_page(
+        session, identifier, request.page_size, request.page_token, max_bytes
+    )
+    return prompts_pb2.ListPromptsResponse(
+        prompts=[prompt.to_message() for prompt in prompts], next_page_token=token
+    )

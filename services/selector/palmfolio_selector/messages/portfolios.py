@@ -31,12 +31,20 @@ MAX_CANDIDATES_SHOWN = 5000
 
 
 def prompt_set(session: Session, row: PromptSetRow) -> prompts_pb2.PromptSet:
-    """A prompt set."""
+    """A prompt set with its prompts."""
+    prompts = prompt_sets.prompts_of(session, row.id)
+    message = prompt_set_summary(row, len(prompts))
+    message.prompts.extend(prompt.to_message() for prompt in prompts)
+    return message
+
+
+def prompt_set_summary(row: PromptSetRow, prompts: int) -> prompts_pb2.PromptSet:
+    """A prompt set without its prompts, of which there are so many."""
     return prompts_pb2.PromptSet(
         name=names.PROMPT_SETS.name(row.id),
-        prompts=[prompt.to_message() for prompt in prompt_sets.prompts_of(session, row.id)],
         display_name=row.display_name,
         create_time=timestamp(row.created),
+        prompt_count=prompts,
     )
 
 

@@ -1,5 +1,6 @@
 """Prompt sets in the database."""
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,11 +11,14 @@ from sqlalchemy.orm import Session
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import not_found
+from palmfolio_runtime.pages import Listing
 from palmfolio_runtime.prompts import ChatMessage, Prompt
 from palmfolio_selector.store.inserts import ensure_keys, insert_missing
 from palmfolio_selector.store.tables import PromptRow, PromptSetMemberRow, PromptSetRow
 
 _ID_DIGITS = 32
+_SETS = Listing("promptSets", float, str)
+_PROMPTS = Listing("prompts", int)
 
 
 def ensure_prompts(session: Session, prompts: Iterable[Prompt]) -> dict[str, int]:
@@ -103,6 +107,55 @@ def prompts_of(session: Session, identifier: str) -> list[Prompt]:
         .order_by(PromptSetMemberRow.position)
     )
     return [prompt_of(row, tags) for row, tags in session.execute(query)]
+
+
+def list_page(session: Session, size: int, token: str) -> tuple[Sequence[PromptSetRow], str]:
+    """One page of sets, newest first, and the next page's token (empty on the last)."""
+    return _SETS.newest_first(session, PromptSetRow, size, token)
+
+
+def sizes(session: Session, identifiers: Sequence[str]) -> dict[str, int]:
+    """How many prompts each of some sets has."""
+    members = PromptSetMemberRow
+    query = (
+        select(members.prompt_set, func.count())
+        .where(members.prompt_set.in_(identifiers))
+        .group_by(members.prompt_set)
+    )
+    return {row[0]: row[1] for row in session.execute(query)}
+
+
+def prompts_page(
+    session: Session, identifier: str, size: int, token: str, max_bytes: int
+) -> tuple[list[Prompt], str]:
+    """One page of a set's prompts, in order, and the next page's token (empty on the last).
+
+    Args:
+        identifier: the set's id.
+        size: prompts of the page, as the client asks for it.
+        token: as the client sent it.
+        max_bytes: of the prompts in a message together; one prompt is given in any case.
+
+    Raises:
+        ServiceError: NOT_FOUND for the set, INVALID_ARGUMENT for size or token.
+    """
+    get(session, identifier)
+    page = _PROMPTS.page(size, token, {"prompt_set": identifier})
+    members = PromptSetMemberRow
+    query = (
+        select(members.position, PromptRow, members.tags)
+        .join(PromptRow, members.prompt == PromptRow.key)
+        .where(members.prompt_set == identifier)
+        .order_by(members.position)
+        .limit(page.size + 1)
+    )
+    if page.after is not None:
+        query = query.where(members.position > page.after[0])
+    rows = [(position, prompt_of(row, tags)) for position, row, tags in session.execute(query)]
+    ends = itertools.accumulate(prompt.to_message().ByteSize() for _, prompt in rows)
+    fitting = max(1, sum(end <= max_bytes for end in ends))
+    kept, following = page.cut(rows, key=lambda row: (row[0],), fitting=fitting)
+    return [prompt for _, prompt in kept], following
 
 
 def without_reference(

@@ -1,10 +1,11 @@
 """Evaluations to store in the selector."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 from palmfolio.cli.files.evaluations.rows import EvaluationRow, read_rows
-from palmfolio.cli.files.evaluations.settings import Settings
+from palmfolio.cli.files.evaluations.settings import Missing, Settings
 from palmfolio.files.fields import Fields, Problem
 from palmfolio.files.formats.row import Fault
 from palmfolio.files.prompts import prompt_of
@@ -24,6 +25,7 @@ def read_evaluations(
     Raises:
         ConfigurationError: the files cannot be read or used; the message names rows and columns.
     """
+    settings = dataclasses.replace(settings, missing=Missing.REFUSE)
     found = read_rows(paths, settings)
     evaluations = []
     for item in found.rows:

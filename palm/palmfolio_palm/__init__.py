@@ -33,6 +33,7 @@ from palmfolio_palm.certificates.corners import CornersUnavailable, corner_weigh
 from palmfolio_palm.certificates.outer_bound import OuterBound, OuterGap
 from palmfolio_palm.certificates.refutations import Refutation
 from palmfolio_palm.certificates.starting_weights import starting_weights
+from palmfolio_palm.comparison import Comparison, compare
 from palmfolio_palm.covers.best_of_size import BestPortfolio, best_portfolio, tradeoff_curve
 from palmfolio_palm.covers.greedy import Cover, greedy_cover
 from palmfolio_palm.covers.minimum import MinimumPortfolio, min_portfolio
@@ -78,6 +79,7 @@ __all__ = [
     "Baselines",
     "BestPortfolio",
     "Certificate",
+    "Comparison",
     "ConfidenceBound",
     "CornersUnavailable",
     "Cover",
@@ -104,6 +106,7 @@ __all__ = [
     "certificate",
     "certificate_ucb",
     "certify",
+    "compare",
     "confidence",
     "confidence_of_means",
     "corner_weights",

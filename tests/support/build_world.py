@@ -106,6 +106,8 @@ class World:
 
     def _measure(self, policy: str, measured: Measured) -> None:
         self.facts = replace(self.facts, measured={**self.facts.measured, policy: measured})
+        lost = {name for name in self.unscorable if self.facts.evaluated(name)}
+        self.facts = replace(self.facts, excluded=frozenset(lost))
 
 
 def part(missing: int, share: float) -> int:

@@ -52,10 +52,12 @@ if TYPE_CHECKING:
     from palmfolio.types import ChatMessage as ChatMessage
     from palmfolio.types import Completion as Completion
     from palmfolio.types import ConfidenceBound as ConfidenceBound
+    from palmfolio.types import Coverage as Coverage
     from palmfolio.types import DeviceMemory as DeviceMemory
     from palmfolio.types import DiversityFigures as DiversityFigures
     from palmfolio.types import Evaluation as Evaluation
     from palmfolio.types import EvaluationImport as EvaluationImport
+    from palmfolio.types import ExcludedPolicy as ExcludedPolicy
     from palmfolio.types import ExplicitStrategy as ExplicitStrategy
     from palmfolio.types import ExplicitTraining as ExplicitTraining
     from palmfolio.types import FailedTraining as FailedTraining
@@ -125,11 +127,13 @@ __all__ = [
     "Completion",
     "ConfidenceBound",
     "ConfigurationError",
+    "Coverage",
     "DeadlineExceeded",
     "DeviceMemory",
     "DiversityFigures",
     "Evaluation",
     "EvaluationImport",
+    "ExcludedPolicy",
     "ExplicitStrategy",
     "ExplicitTraining",
     "FailedPrecondition",

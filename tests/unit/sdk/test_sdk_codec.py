@@ -57,6 +57,8 @@ MESSAGES: dict[type, Any] = {
     types.Certificate: portfolios_pb2.Certificate,
     types.Baselines: portfolios_pb2.Baselines,
     types.SampleAnswer: portfolios_pb2.SampleAnswer,
+    types.Coverage: portfolios_pb2.Coverage,
+    types.ExcludedPolicy: portfolios_pb2.ExcludedPolicy,
     types.FailedTraining: portfolios_pb2.FailedTraining,
     types.Portfolio: portfolios_pb2.Portfolio,
     types.BuildEvent: portfolios_pb2.BuildEvent,

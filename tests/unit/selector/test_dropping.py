@@ -71,7 +71,8 @@ def store_rewards(session: Session, policy: str, failures: int) -> None:
     rewards = [Reward(prompt, 0, measured_by.traits["brevity"], 0.5, 0.5) for prompt in prompts]
     for index, prompt in enumerate(prompts):
         value = None if index < failures else 0.25
-        rewards.append(Reward(prompt, 0, measured_by.traits["warmth"], value, value))
+        failure = "is too short" if value is None else ""
+        rewards.append(Reward(prompt, 0, measured_by.traits["warmth"], value, value, failure))
     evaluations.add_rewards(session, key, measured_by.sampling, rewards)
 
 
@@ -113,8 +114,8 @@ async def test_dropping_fails_the_training_and_tells_why(
     assert plan.next_actions(facts) == (plan.Select(),)
     (message,) = await database.run(messages_of(context.operation))
     assert message == (
-        "the policy is not a candidate: trait warmth scored 80% of its 10 responses; "
-        "at least 90% are needed"
+        "the policy is not a candidate: 8 of 10 prompts have every reward; "
+        "warmth scored 8 of 10 responses (is too short)"
     )
 
 
@@ -138,8 +139,23 @@ async def test_reading_the_values_drops_nothing_and_reports_nothing(
     context = await make_context(parts)
     before = await context.read(state.read, "p")
     results = [await context.read(explore.read, context) for _ in range(2)]
-    assert all(
-        result is not None and result.values.names == (BASE, GOOD, BAD) for result in results
-    )
+    # What lacks too much is not compared, also before it is dropped.
+    assert all(result is not None and result.values.names == (BASE, GOOD) for result in results)
     assert await context.read(state.read, "p") == before
     assert await database.run(messages_of(context.operation)) == []
+
+
+async def test_the_others_are_compared_on_the_prompts_that_all_have(parts: ServerParts) -> None:
+    context = await make_context(parts)
+    await evaluate.drop(context, BAD)
+    results = await context.read(explore.read, context)
+    assert results is not None and results.X is not None
+    coverage = results.values.coverage
+    assert coverage is not None
+    assert (coverage.prompts, coverage.compared, results.prompts) == (10, 9, 9)
+    assert (coverage.responses, coverage.unscored) == (20, 1)
+    assert coverage.unscored_by_trait == {"warmth": 1}
+    (excluded,) = coverage.excluded
+    assert (excluded.policy, excluded.complete) == (BAD, 8)
+    assert results.X.shape == (2, 9, 2)
+    assert results.X.mean(axis=1).tolist() == results.values.V.tolist() == [[0.5, 0.25]] * 2

@@ -12,6 +12,7 @@ from palmfolio.types import (
     Candidate,
     Certificate,
     ConfidenceBound,
+    Coverage,
     DiversityFigures,
     OutputDiversity,
     Portfolio,
@@ -145,7 +146,8 @@ def summary(report: Report) -> dict[str, Any]:
     """The report as plain data, as `portfolio.json` holds it.
 
     `policies` are the members; `candidates` counts everything that was measured; all gaps are
-    additive and against all candidates. `confidence` bounds the true gap over the draw of the
+    additive and against all candidates. `coverage` counts the prompts that were compared and the
+    responses and policies that lack rewards. `confidence` bounds the true gap over the draw of the
     prompts, `trainable` the gap against all that could be trained; `tradeoff` has the smallest gap
     by size, from 1; `output_diversity` says how different the members' answers are, next to the
     uniform and random portfolios of the same size. A figure without a meaning is null: the
@@ -175,6 +177,7 @@ def summary(report: Report) -> dict[str, Any]:
             "base_model": _finite(baselines.base_model),
             "best_single_policy": baselines.best_single_policy,
         },
+        "coverage": _coverage(report.portfolio.coverage),
         "confidence": _confidence(report.portfolio.confidence),
         "trainable": _trainable(report.portfolio.trainable),
         "output_diversity": _output_diversity(report.portfolio.output_diversity),
@@ -205,6 +208,26 @@ def _confidence(bound: ConfidenceBound | None) -> dict[str, Any] | None:
         "method": bound.method,
         "prompts": bound.prompts,
         "worst_weights": dict(bound.worst_weights),
+    }
+
+
+def _coverage(counted: Coverage | None) -> dict[str, Any] | None:
+    if counted is None:
+        return None
+    return {
+        "prompts": counted.prompts,
+        "compared_prompts": counted.compared_prompts,
+        "responses": counted.responses,
+        "unscored_responses": counted.unscored_responses,
+        "unscored_by_trait": dict(counted.unscored_by_trait),
+        "excluded_policies": [
+            {
+                "policy": resource_id(each.policy),
+                "complete_prompts": each.complete_prompts,
+                "reason": each.reason,
+            }
+            for each in counted.excluded_policies
+        ],
     }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from palmfolio.report import computation, confidence, text, trainable
+from palmfolio.report import computation, confidence, coverage, text, trainable
 from palmfolio.report.model import Report, short
 from palmfolio.types import Certificate
 
@@ -23,6 +23,10 @@ def section(report: Report) -> str:
             computation.described(
                 certificate.method, certificate.corner_weights, certificate.confirmed
             ),
+        ),
+        *(
+            (name.capitalize(), value)
+            for name, value in coverage.described(report.portfolio.coverage)
         ),
         ("Members allowed", str(spec.max_size or "as many as needed")),
         ("Trait versions", ", ".join(sorted(set(report.portfolio.trait_versions.values()))) or "–"),

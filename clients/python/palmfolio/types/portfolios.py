@@ -127,6 +127,38 @@ class FailedTraining:
 
 
 @dataclass(frozen=True, slots=True)
+class ExcludedPolicy:
+    """A policy that lacks too many rewards to be compared with the others."""
+
+    policy: str
+    complete_prompts: int = 0
+    """Prompts for which it has every reward on every trait."""
+    reason: str = ""
+    """Why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What the values of candidates rest on, and what was left out for want of rewards.
+
+    `docs/missing-rewards.md` has the rule.
+    """
+
+    prompts: int = 0
+    """Different prompts that were asked."""
+    compared_prompts: int = 0
+    """Of these, those for which every candidate has every reward: values are means over them."""
+    responses: int = 0
+    """Of the candidates, to all prompts."""
+    unscored_responses: int = 0
+    """Of these, those without a reward on at least one trait."""
+    unscored_by_trait: Mapping[str, int] = field(default_factory=dict)
+    """Responses without a reward, by trait; a trait that has every reward is left out."""
+    excluded_policies: tuple[ExcludedPolicy, ...] = ()
+    """Policies that were measured and are not candidates."""
+
+
+@dataclass(frozen=True, slots=True)
 class DiversityFigures:
     """How different the answers of one portfolio's members to the same prompts are."""
 
@@ -204,6 +236,8 @@ class Portfolio:
     output_diversity: OutputDiversity | None = None
     """None where the members' answers are not stored, where an earlier version stored the
     portfolio, with more than 64 members, and for a portfolio that is not stored."""
+    coverage: Coverage | None = None
+    """What the values rest on; None where an earlier version stored the portfolio."""
 
     @property
     def members(self) -> tuple[Candidate, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from palmfolio.types.certificates import Baselines, Certificate, ConfidenceBound
-from palmfolio.types.portfolios import Portfolio
+from palmfolio.types.portfolios import Coverage, Portfolio
 from palmfolio.types.trainer import SamplingConfig
 from palmfolio.types.weights import Weights
 
@@ -65,6 +65,8 @@ class Certification:
     confidence: ConfidenceBound | None = None
     """None when there are too few prompts or too many candidates for it."""
     baselines: Baselines | None = None
+    coverage: Coverage | None = None
+    """What the candidates' values rest on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ class ImportedEvaluation(_message.Message):
 
     @_builtins.property
     def rewards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """One normalised reward in [0, 1] per trait, in the order of `traits`. Required."""
+        """One normalised reward in [0, 1] per trait, in the order of `traits`; NaN where there is none.
+        Required.
+        """
 
     def __init__(
         self,
@@ -204,8 +206,8 @@ class StoredEvaluations(_message.Message):
 
     @_builtins.property
     def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """`policies/{id}` to choose from, each with a reward for every prompt, sample and trait; empty
-        means every policy that has them.
+        """`policies/{id}` to choose from, each of which needs every reward for most prompts (see
+        `Coverage`); empty means every policy that has them.
         """
 
     def __init__(

@@ -630,6 +630,7 @@ class Portfolio(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     OUTPUT_DIVERSITY_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`portfolios/{id}`."""
     state: Global___PortfolioState.ValueType
@@ -697,6 +698,10 @@ class Portfolio(_message.Message):
         than 64 members, and for a portfolio that is not stored.
         """
 
+    @_builtins.property
+    def coverage(self) -> Global___Coverage:
+        """What the values rest on. Unset where an earlier version stored the portfolio."""
+
     def __init__(
         self,
         *,
@@ -717,14 +722,114 @@ class Portfolio(_message.Message):
         confidence: Global___ConfidenceBound | None = ...,
         source: _builtins.str = ...,
         output_diversity: _output_diversity_pb2.OutputDiversity | None = ...,
+        coverage: Global___Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "optimality", b"optimality", "output_diversity", b"output_diversity", "spec", b"spec", "trainable", b"trainable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence", "coverage", b"coverage", "create_time", b"create_time", "error", b"error", "optimality", b"optimality", "output_diversity", b"output_diversity", "spec", b"spec", "trainable", b"trainable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "candidates", b"candidates", "certificate", b"certificate", "confidence", b"confidence", "create_time", b"create_time", "error", b"error", "failed_trainings", b"failed_trainings", "name", b"name", "operation", b"operation", "optimality", b"optimality", "output_diversity", b"output_diversity", "sample_answers", b"sample_answers", "source", b"source", "spec", b"spec", "state", b"state", "trainable", b"trainable", "trait_versions", b"trait_versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "candidates", b"candidates", "certificate", b"certificate", "confidence", b"confidence", "coverage", b"coverage", "create_time", b"create_time", "error", b"error", "failed_trainings", b"failed_trainings", "name", b"name", "operation", b"operation", "optimality", b"optimality", "output_diversity", b"output_diversity", "sample_answers", b"sample_answers", "source", b"source", "spec", b"spec", "state", b"state", "trainable", b"trainable", "trait_versions", b"trait_versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Portfolio: _TypeAlias = Portfolio  # noqa: Y015
+
+@_typing.final
+class Coverage(_message.Message):
+    """What the values of candidates rest on, and what was left out for want of rewards. A prompt is
+    complete for a policy when each of its responses has a reward on every trait. Candidates are
+    compared on the prompts that are complete for all of them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class UnscoredByTraitEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROMPTS_FIELD_NUMBER: _builtins.int
+    COMPARED_PROMPTS_FIELD_NUMBER: _builtins.int
+    RESPONSES_FIELD_NUMBER: _builtins.int
+    UNSCORED_RESPONSES_FIELD_NUMBER: _builtins.int
+    UNSCORED_BY_TRAIT_FIELD_NUMBER: _builtins.int
+    EXCLUDED_POLICIES_FIELD_NUMBER: _builtins.int
+    prompts: _builtins.int
+    """Different prompts that were asked."""
+    compared_prompts: _builtins.int
+    """Of these, those that are complete for every candidate: values are means over them."""
+    responses: _builtins.int
+    """Responses of the candidates to all prompts."""
+    unscored_responses: _builtins.int
+    """Of these, those without a reward on at least one trait."""
+    @_builtins.property
+    def unscored_by_trait(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Responses without a reward, by trait; a trait that has every reward is left out."""
+
+    @_builtins.property
+    def excluded_policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExcludedPolicy]:
+        """Policies that were measured and are not candidates: too few prompts are complete for them."""
+
+    def __init__(
+        self,
+        *,
+        prompts: _builtins.int = ...,
+        compared_prompts: _builtins.int = ...,
+        responses: _builtins.int = ...,
+        unscored_responses: _builtins.int = ...,
+        unscored_by_trait: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        excluded_policies: _abc.Iterable[Global___ExcludedPolicy] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared_prompts", b"compared_prompts", "excluded_policies", b"excluded_policies", "prompts", b"prompts", "responses", b"responses", "unscored_by_trait", b"unscored_by_trait", "unscored_responses", b"unscored_responses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Coverage: _TypeAlias = Coverage  # noqa: Y015
+
+@_typing.final
+class ExcludedPolicy(_message.Message):
+    """A policy that lacks too many rewards to be compared with the others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLICY_FIELD_NUMBER: _builtins.int
+    COMPLETE_PROMPTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    policy: _builtins.str
+    """`policies/{id}`."""
+    complete_prompts: _builtins.int
+    """Prompts for which it has every reward on every trait."""
+    reason: _builtins.str
+    """Why, for people."""
+    def __init__(
+        self,
+        *,
+        policy: _builtins.str = ...,
+        complete_prompts: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_prompts", b"complete_prompts", "policy", b"policy", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExcludedPolicy: _TypeAlias = ExcludedPolicy  # noqa: Y015
 
 @_typing.final
 class Optimality(_message.Message):

@@ -687,6 +687,7 @@ class CertifyPortfolioResponse(_message.Message):
     CERTIFICATE_FIELD_NUMBER: _builtins.int
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     BASELINES_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def certificate(self) -> _portfolios_pb2.Certificate:
         """Against the candidates."""
@@ -699,16 +700,21 @@ class CertifyPortfolioResponse(_message.Message):
     def baselines(self) -> _portfolios_pb2.Baselines:
         """Over the same candidates."""
 
+    @_builtins.property
+    def coverage(self) -> _portfolios_pb2.Coverage:
+        """What the candidates' values rest on."""
+
     def __init__(
         self,
         *,
         certificate: _portfolios_pb2.Certificate | None = ...,
         confidence: _portfolios_pb2.ConfidenceBound | None = ...,
         baselines: _portfolios_pb2.Baselines | None = ...,
+        coverage: _portfolios_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence", "coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baselines", b"baselines", "certificate", b"certificate", "confidence", b"confidence", "coverage", b"coverage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -756,23 +762,29 @@ class TradeoffCurveResponse(_message.Message):
 
     POINTS_FIELD_NUMBER: _builtins.int
     INCOMPLETE_POLICIES_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[_portfolios_pb2.TradeoffPoint]:
         """By size, from 1."""
 
     @_builtins.property
     def incomplete_policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Policies that lack evaluations, and so were no candidates."""
+        """Policies that lack too many rewards, and so were no candidates."""
+
+    @_builtins.property
+    def coverage(self) -> _portfolios_pb2.Coverage:
+        """What the candidates' values rest on."""
 
     def __init__(
         self,
         *,
         points: _abc.Iterable[_portfolios_pb2.TradeoffPoint] | None = ...,
         incomplete_policies: _abc.Iterable[_builtins.str] | None = ...,
+        coverage: _portfolios_pb2.Coverage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["incomplete_policies", b"incomplete_policies", "points", b"points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "incomplete_policies", b"incomplete_policies", "points", b"points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,14 +10,6 @@ from typing import ClassVar, TypeAlias
 
 from palmfolio_selector.store.tables import TrainingState
 
-# A mean over fewer of a policy's responses than this share says too little about the policy.
-MIN_SCORED_SHARE = 0.9
-
-
-def scored_share(failed: int, responses: int) -> float:
-    """The share of a policy's responses that a trait could score."""
-    return (responses - failed) / responses
-
 
 @dataclass(frozen=True)
 class Training:
@@ -41,7 +33,7 @@ class Measured:
 
     Attributes:
         rewards: failed ones included.
-        failed: responses that could not be scored, on the trait with the most of them.
+        failed: rewards that are missing.
     """
 
     responses: int = 0
@@ -61,6 +53,8 @@ class Facts:
         measured: by policy name.
         responses: that every policy needs.
         traits: rewards that every response needs.
+        excluded: evaluated policies that lack too many rewards to be compared; known once all
+            candidates are evaluated.
     """
 
     prepared: bool
@@ -70,6 +64,7 @@ class Facts:
     measured: Mapping[str, Measured]
     responses: int
     traits: int
+    excluded: frozenset[str] = frozenset()
 
     @property
     def candidates(self) -> tuple[str, ...]:
@@ -90,11 +85,6 @@ class Facts:
             measured.responses >= self.responses
             and measured.rewards >= self.responses * self.traits
         )
-
-    def unscorable(self, policy: str) -> bool:
-        """Whether an evaluated policy has too few rewards on a trait to be a candidate."""
-        failed = self.of(policy).failed
-        return self.evaluated(policy) and scored_share(failed, self.responses) < MIN_SCORED_SHARE
 
     @property
     def candidates_done(self) -> int:
@@ -170,10 +160,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Drop:
-    """Take a policy whose responses could not be scored out of the candidates."""
+    """Take a policy that lacks too many rewards out of the candidates."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    # Scoring's lane: whether too many responses failed is clear only after scoring.
+    # Scoring's lane: what a policy lacks is clear only after scoring.
     lane: ClassVar[str] = "score"
     policy: str
 
@@ -210,6 +200,10 @@ def next_actions(facts: Facts) -> tuple[Action, ...]:
     actions = (*_trainings(facts), *_evaluations(facts))
     if actions:
         return actions
+    # Only now: which policies lack too much follows from what all of them have.
+    drops = tuple(Drop(policy) for policy in facts.candidates if policy in facts.excluded)
+    if drops:
+        return drops
     return (Explore(),) if facts.exploring else (Select(),)
 
 
@@ -234,5 +228,3 @@ def _evaluations(facts: Facts) -> Iterator[Action]:
         # Responses are scored as they come in, while the rest are sampled.
         if measured.rewards < measured.responses * facts.traits:
             yield Score(policy)
-        if facts.unscorable(policy):
-            yield Drop(policy)

@@ -1,5 +1,6 @@
 """The state of a build, read from the database for its plan and its actions."""
 
+from dataclasses import replace
 from typing import assert_never
 
 import numpy as np
@@ -9,11 +10,13 @@ from palmfolio.v1 import portfolios_pb2
 from palmfolio_palm import selection
 from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.builds.plan import Facts, Measured, Training
+from palmfolio_selector.domain.coverage import Exclusion
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.strategy_kind import strategy_kind
 from palmfolio_selector.domain.values import Values
-from palmfolio_selector.store import evaluations, measurement, portfolios
+from palmfolio_selector.store import completeness, evaluations, measurement, portfolios
 from palmfolio_selector.store import values as stored_values
+from palmfolio_selector.store.completeness import Compared
 from palmfolio_selector.store.measurement import spec_of
 
 
@@ -31,19 +34,29 @@ def read(session: Session, portfolio: str) -> Facts:
     policies = [training.policy for training in trainings if training.policy]
     names = list(dict.fromkeys([row.base_policy, *policies]))
     progress = evaluations.progress(session, measured_by, names)
-    return Facts(
+    facts = Facts(
         prepared=True,
         base_policy=row.base_policy,
         trainings=trainings,
         exploring=not row.explored and _may_add_trainings(spec_of(row)),
-        # The trait with the most failures decides whether a policy can be a candidate.
         measured={
-            name: Measured(done.responses, done.rewards, max(done.failed.values()))
+            name: Measured(done.responses, done.rewards, sum(done.failed.values()))
             for name, done in progress.items()
         },
         responses=measured_by.responses,
         traits=len(measured_by.traits),
     )
+    if all(map(facts.evaluated, facts.candidates)):
+        chosen = _compared(session, measured_by, facts)
+        facts = replace(facts, excluded=frozenset(each.policy for each in chosen.coverage.excluded))
+    return facts
+
+
+def _compared(session: Session, measured_by: Measurement, facts: Facts) -> Compared:
+    """The comparison of the candidates, each of which is evaluated."""
+    partial = [name for name in facts.candidates if facts.of(name).failed]
+    complete = [name for name in facts.candidates if not facts.of(name).failed]
+    return completeness.compared(session, measured_by, complete, partial)
 
 
 def _may_add_trainings(spec: portfolios_pb2.PortfolioSpec) -> bool:
@@ -68,15 +81,33 @@ def values(session: Session, portfolio: str) -> Values:
     row = portfolios.get(session, portfolio)
     measured_by = measurement_of(session, portfolio)
     traits = tuple(measured_by.traits)
-    names = read(session, portfolio).candidates
-    means = stored_values.means(session, measured_by, names)
-    V = np.array([[means[name][trait].value for trait in traits] for name in names])
+    facts = read(session, portfolio)
+    chosen = _compared(session, measured_by, facts)
+    # In the order of the candidates, whichever of them lacks rewards.
+    names = tuple(name for name in facts.candidates if name in set(chosen.names))
+    if chosen.dropped:
+        on_common = stored_values.means_without(session, measured_by, names, chosen.dropped)
+        V = np.array([on_common[name] for name in names])
+    else:
+        means = stored_values.means(session, measured_by, names)
+        V = np.array([[means[name][trait].value for trait in traits] for name in names])
+    known = portfolios.exclusions(session, portfolio)
     return Values(
         names=names,
         traits=traits,
         V=V.reshape(len(names), len(traits)),
         base=names.index(row.base_policy) if row.base_policy in names else None,
+        coverage=replace(chosen.coverage, excluded=known),
     )
+
+
+def exclusion(session: Session, portfolio: str, policy: str) -> Exclusion | None:
+    """Why an evaluated policy is not compared with the others; None when it is."""
+    facts = read(session, portfolio)
+    if policy not in facts.excluded:
+        return None
+    chosen = _compared(session, measurement_of(session, portfolio), facts)
+    return next(each for each in chosen.coverage.excluded if each.policy == policy)
 
 
 def rewards_by_prompt(

@@ -163,7 +163,7 @@ def _problems(
     problems += [
         (f"rewards[{index}]", f"{reward} is not a number in [0, 1]; normalise it first")
         for index, reward in enumerate(row.rewards)
-        if not 0 <= reward <= 1
+        if not (0 <= reward <= 1 or math.isnan(reward))
     ]
     return problems
 

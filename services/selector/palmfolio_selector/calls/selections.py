@@ -100,6 +100,8 @@ class SelectionCalls(CallGroup):
                 selection.baselines(values.V, values.base), values.names
             ),
         )
+        if values.coverage is not None:
+            response.coverage.CopyFrom(certificates.coverage(values.coverage))
         bound = await self._confidence(choice, members, level)
         if bound is not None:
             response.confidence.CopyFrom(certificates.confidence(bound, values.traits))
@@ -135,6 +137,7 @@ class SelectionCalls(CallGroup):
                 for point in points
             ],
             incomplete_policies=choice.candidates.incomplete,
+            coverage=None if values.coverage is None else certificates.coverage(values.coverage),
         )
 
     def _seconds(
@@ -154,7 +157,8 @@ class SelectionCalls(CallGroup):
         self, choice: _Choice, members: IntArray, level: float
     ) -> ConfidenceBound | None:
         if choice.X is None:
-            prompts = choice.candidates.measurement.prompts
+            known = choice.candidates.values.coverage
+            prompts = known.compared if known else choice.candidates.measurement.prompts
             return await self._compute(
                 selection.confidence_of_means, choice.candidates.values.V, prompts, members, level
             )
@@ -263,6 +267,8 @@ def _answer(
         row.trait_versions = dict(chosen_from.versions)
         row.source = chosen_from.source
         values = chosen_from.values
+        for exclusion in values.coverage.excluded if values.coverage else ():
+            portfolios.exclude(session, row.id, exclusion)
         portfolios.publish(
             session,
             row,

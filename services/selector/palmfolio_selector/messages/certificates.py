@@ -7,6 +7,7 @@ from palmfolio.v1 import errors_pb2, output_diversity_pb2, portfolios_pb2, types
 from palmfolio_palm import Baselines, ConfidenceBound, Selection, TargetInfeasible, rounded_up
 from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime.errors import ServiceError, failed_precondition
+from palmfolio_selector.domain.coverage import Coverage
 from palmfolio_selector.domain.values import Values
 
 
@@ -53,6 +54,8 @@ def result(selected: SelectionResult, values: Values) -> portfolios_pb2.Portfoli
             optimal=selected.chosen.optimal,
         ),
     )
+    if values.coverage is not None:
+        message.coverage.CopyFrom(coverage(values.coverage))
     if selected.trainable is not None:
         message.trainable.CopyFrom(selected.trainable)
     if selected.output_diversity is not None:
@@ -60,6 +63,23 @@ def result(selected: SelectionResult, values: Values) -> portfolios_pb2.Portfoli
     if selected.confidence is not None:
         message.confidence.CopyFrom(confidence(selected.confidence, values.traits))
     return message
+
+
+def coverage(values: Coverage) -> portfolios_pb2.Coverage:
+    """What values rest on, as the protocol shows it."""
+    return portfolios_pb2.Coverage(
+        prompts=values.prompts,
+        compared_prompts=values.compared,
+        responses=values.responses,
+        unscored_responses=values.unscored,
+        unscored_by_trait=values.unscored_by_trait,
+        excluded_policies=[
+            portfolios_pb2.ExcludedPolicy(
+                policy=each.policy, complete_prompts=each.complete, reason=each.reason
+            )
+            for each in values.excluded
+        ],
+    )
 
 
 def chosen_from(chosen: Selection, values: Values) -> list[tuple[str, bool, dict[str, float]]]:

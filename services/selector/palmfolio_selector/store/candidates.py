@@ -13,6 +13,7 @@ from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
 from palmfolio_runtime.settings.sampling import full_sampling
+from palmfolio_selector.domain.coverage import Coverage, Exclusion
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.spec import (
     sampling_settings,
@@ -20,8 +21,15 @@ from palmfolio_selector.domain.spec import (
     source_settings,
 )
 from palmfolio_selector.domain.values import Values
-from palmfolio_selector.store import evaluations, measurement, portfolios, prompt_sets
+from palmfolio_selector.store import (
+    completeness,
+    evaluations,
+    measurement,
+    portfolios,
+    prompt_sets,
+)
 from palmfolio_selector.store import values as stored_values
+from palmfolio_selector.store.completeness import Compared
 from palmfolio_selector.store.measurement import spec_of
 from palmfolio_selector.store.tables import (
     EvaluationRow,
@@ -39,7 +47,7 @@ class Candidates:
 
     Attributes:
         members: rows of the portfolio's members; empty for stored evaluations.
-        incomplete: policies that lack evaluations, and so are not candidates.
+        incomplete: policies that lack too many rewards, and so are not candidates.
         measurement: behind the values.
         spec: of a portfolio that is selected from them, as far as it is known.
         versions: of the traits.
@@ -89,6 +97,7 @@ def _of_portfolio(session: Session, identifier: str) -> Candidates:
     chosen_from = portfolios.candidates(session, identifier)
     traits = tuple(spec.traits)
     V = np.array([[candidate.value[trait] for trait in traits] for candidate in chosen_from])
+    stored = portfolios_pb2.Portfolio.FromString(row.result or b"")
     # None when the base model's policy could not be measured.
     bases = [index for index, candidate in enumerate(chosen_from) if candidate.policy.is_base_model]
     return Candidates(
@@ -97,6 +106,7 @@ def _of_portfolio(session: Session, identifier: str) -> Candidates:
             traits=traits,
             V=V,
             base=bases[0] if bases else None,
+            coverage=_stored_coverage(stored.coverage) if stored.HasField("coverage") else None,
         ),
         members=tuple(index for index, candidate in enumerate(chosen_from) if candidate.selected),
         incomplete=(),
@@ -126,7 +136,8 @@ def _of_evaluations(
     )
     means = stored_values.means(session, measured_by)
     complete = [name for name, mean in means.items() if _is_complete(mean, traits)]
-    kept, incomplete = _split(session, wanted, measured_by, complete)
+    chosen = _compare(session, wanted, measured_by, complete)
+    kept = chosen.names
     if len(kept) > limits.max_policies_per_selection:
         most = limits.max_policies_per_selection
         raise invalid_argument(
@@ -138,19 +149,34 @@ def _of_evaluations(
         sampling=full_sampling(wanted.sampling),
     )
     spec.sampling.samples_per_prompt = measured_by.samples
+    if chosen.dropped:
+        on_common = stored_values.means_without(session, measured_by, kept, chosen.dropped)
+        V = np.array([on_common[name] for name in kept])
+    else:
+        V = np.array([[means[name][trait].value for trait in traits] for name in kept])
     return Candidates(
-        values=Values(
-            names=tuple(kept),
-            traits=traits,
-            V=np.array([[means[name][trait].value for trait in traits] for name in kept]),
-            base=_base(session, kept),
-        ),
+        values=Values(kept, traits, V, _base(session, kept), chosen.coverage),
         members=(),
-        incomplete=tuple(incomplete),
+        incomplete=tuple(each.policy for each in chosen.coverage.excluded),
         measurement=measured_by,
         spec=spec,
         versions=versions,
         source=wanted.source,
+    )
+
+
+def _stored_coverage(message: portfolios_pb2.Coverage) -> Coverage:
+    """A stored coverage as a value."""
+    return Coverage(
+        prompts=message.prompts,
+        compared=message.compared_prompts,
+        responses=message.responses,
+        unscored=message.unscored_responses,
+        unscored_by_trait=dict(message.unscored_by_trait),
+        excluded=tuple(
+            Exclusion(each.policy, each.complete_prompts, each.reason)
+            for each in message.excluded_policies
+        ),
     )
 
 
@@ -233,35 +259,40 @@ def _is_complete(means: Mapping[str, Mean], traits: Sequence[str]) -> bool:
     return all(trait in means and not means[trait].failed for trait in traits)
 
 
-def _split(
+def _compare(
     session: Session,
     wanted: evaluations_pb2.StoredEvaluations,
     measured_by: Measurement,
     complete: Sequence[str],
-) -> tuple[list[str], list[str]]:
-    """The candidates, and the policies that have some evaluations but not all.
+) -> Compared:
+    """Compares the policies that were asked for, or all that have any reward.
 
     Raises:
-        ServiceError: FAILED_PRECONDITION when a policy that was asked for by name lacks some, or
-            when no policy has all.
+        ServiceError: FAILED_PRECONDITION when a policy that was asked for by name lacks too many
+            rewards, or when no policy has enough.
     """
-    known = set(complete)
+    every = set(complete)
     if wanted.policies:
-        missing = [name for name in wanted.policies if name not in known]
-        kept, incomplete = list(dict.fromkeys(wanted.policies)), []
+        names_wanted = list(dict.fromkeys(wanted.policies))
     else:
-        kept = list(complete)
-        missing = []
-        incomplete = [name for name in _measured(session, measured_by) if name not in known]
-    if missing or not kept:
-        listed = ", ".join((missing or incomplete)[:5]) or "every policy"
+        partial = [name for name in _measured(session, measured_by) if name not in every]
+        names_wanted = [*complete, *partial]
+    chosen = completeness.compared(
+        session,
+        measured_by,
+        [name for name in names_wanted if name in every],
+        [name for name in names_wanted if name not in every],
+    )
+    refused = chosen.coverage.excluded
+    if (wanted.policies and refused) or not chosen.names or not chosen.coverage.compared:
+        listed = "; ".join(f"{each.policy}: {each.reason}" for each in refused[:5])
         raise failed_precondition(
             errors_pb2.ERROR_REASON_RESOURCE_NOT_READY,
-            f"{listed} {'lack' if len(missing or incomplete) > 1 else 'lacks'} rewards: each "
-            f"candidate needs one for each of {measured_by.prompts} prompts, "
-            f"{measured_by.samples} samples and {len(measured_by.traits)} traits",
+            f"{listed or 'every policy'} lacks rewards: each candidate needs one for each of "
+            f"{measured_by.samples} samples and {len(measured_by.traits)} traits, for most of the "
+            f"{measured_by.prompts} prompts",
         )
-    return kept, incomplete
+    return chosen
 
 
 def _measured(session: Session, measured_by: Measurement) -> list[str]:

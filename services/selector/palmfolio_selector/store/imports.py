@@ -1,5 +1,6 @@
 """Evaluations that were made elsewhere, on their way into the tables."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +18,14 @@ from palmfolio_selector.store.inserts import ensure_keys, insert_missing
 from palmfolio_selector.store.prompt_sets import ensure_prompts
 from palmfolio_selector.store.tables import EvaluationRow, PolicyRow, PromptSetRow
 
+_NO_REWARD = "was imported without a reward"
 # Rows in one statement that looks rows up by three columns: three variables each.
 _CHUNK = 300
 
 
 @dataclass(frozen=True)
 class ImportedRow:
-    """The rewards of one response, in the order of the traits; each in [0, 1]."""
+    """The rewards of one response, in the order of the traits: each in [0, 1], or NaN for none."""
 
     policy: str
     prompt: Prompt
@@ -68,9 +70,9 @@ def add(
                     "prompt": prompt,
                     "sample": sample,
                     "trait": trait,
-                    "raw": reward,
-                    "normalised": reward,
-                    "failure": "",
+                    "raw": None if math.isnan(reward) else reward,
+                    "normalised": None if math.isnan(reward) else reward,
+                    "failure": _NO_REWARD if math.isnan(reward) else "",
                 }
                 for (policy, prompt, sample), row in chunk.items()
                 for trait, reward in zip(traits.values(), row.rewards, strict=True)
@@ -130,7 +132,8 @@ def _check_equal(
     )
     for policy, prompt, sample, trait, stored in session.execute(query):
         row = rows[policy, prompt, sample]
-        if stored != row.rewards[column[trait]]:
+        sent = row.rewards[column[trait]]
+        if stored != (None if math.isnan(sent) else sent):
             raise already_exists(
                 row.policy,
                 f"{row.policy} has reward {stored} on {names[trait]} for sample {row.sample} of "

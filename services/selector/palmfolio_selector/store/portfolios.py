@@ -13,10 +13,12 @@ from palmfolio.v1 import errors_pb2, portfolios_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, not_found
 from palmfolio_runtime.pages import Listing
+from palmfolio_selector.domain.coverage import Exclusion
 from palmfolio_selector.store import policies
 from palmfolio_selector.store.inserts import insert_missing
 from palmfolio_selector.store.tables import (
     CandidateRow,
+    ExclusionRow,
     PolicyRow,
     PortfolioRow,
     PortfolioState,
@@ -91,6 +93,7 @@ def restart(session: Session, row: PortfolioRow, operation: str) -> None:
     row.trait_versions = None
     row.base_policy = ""
     row.explored = False
+    session.execute(delete_rows(ExclusionRow).where(ExclusionRow.portfolio == row.id))
     session.execute(
         update(TrainingRow)
         .where(TrainingRow.portfolio == row.id)
@@ -137,6 +140,34 @@ def fail_training(row: TrainingRow, status: status_pb2.Status) -> None:
     """Notes that a training failed."""
     row.state = TrainingState.FAILED
     row.error = status.SerializeToString()
+
+
+def exclude(session: Session, portfolio: str, exclusion: Exclusion) -> None:
+    """Notes that a portfolio does not choose from a policy, and why."""
+    known = policies.by_name(session, [exclusion.policy])[exclusion.policy]
+    insert_missing(
+        session,
+        ExclusionRow,
+        [
+            {
+                "portfolio": portfolio,
+                "policy": known.key,
+                "complete": exclusion.complete,
+                "reason": exclusion.reason,
+            }
+        ],
+    )
+
+
+def exclusions(session: Session, portfolio: str) -> tuple[Exclusion, ...]:
+    """The policies that a portfolio does not choose from, although they were measured."""
+    query = (
+        select(PolicyRow.name, ExclusionRow.complete, ExclusionRow.reason)
+        .join(ExclusionRow, ExclusionRow.policy == PolicyRow.key)
+        .where(ExclusionRow.portfolio == portfolio)
+        .order_by(PolicyRow.key)
+    )
+    return tuple(Exclusion(*row) for row in session.execute(query))
 
 
 def trainings_wanted_elsewhere(session: Session, portfolio: str) -> set[str]:

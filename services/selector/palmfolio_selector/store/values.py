@@ -1,5 +1,6 @@
 """The values of policies: the means of their rewards, and their rewards by prompt."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     and_,
+    bindparam,
     cast,
     exists,
     func,
@@ -75,6 +77,44 @@ def means(
     # In the order in which the policies were stored, whether a mean was stored or computed.
     for policy, trait, mean, count, failed in sorted(rows, key=itemgetter(0)):
         values.setdefault(policies[policy], {})[trait_of[trait]] = Mean(mean, count, failed)
+    return values
+
+
+def means_without(
+    session: Session, measurement: Measurement, names: Sequence[str], dropped: Sequence[int]
+) -> dict[str, list[float]]:
+    """The values of policies over the prompts that are not dropped, by policy name.
+
+    Every policy has all rewards for these prompts.
+
+    Args:
+        names: the policies wanted.
+        dropped: keys of prompts.
+    """
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    column = {key: index for index, key in enumerate(measurement.traits.values())}
+    values: dict[str, list[float]] = {name: [math.nan] * len(column) for name in names}
+    for start in range(0, len(names), BATCH):
+        query = (
+            select(PolicyRow.name, EvaluationRow.trait, _mean_reward(is_sqlite))
+            .join(EvaluationRow, EvaluationRow.policy == PolicyRow.key)
+            # A prompt that the set holds twice counts twice.
+            .join(PromptSetMemberRow, PromptSetMemberRow.prompt == EvaluationRow.prompt)
+            .where(
+                PolicyRow.name.in_(names[start : start + BATCH]),
+                EvaluationRow.sampling == measurement.sampling,
+                EvaluationRow.sample < measurement.samples,
+                EvaluationRow.trait.in_(measurement.traits.values()),
+                PromptSetMemberRow.prompt_set == measurement.prompt_set,
+                # In the text of the query: a database takes only so many parameters.
+                EvaluationRow.prompt.not_in(
+                    bindparam("dropped", list(dropped), expanding=True, literal_execute=True)
+                ),
+            )
+            .group_by(PolicyRow.name, EvaluationRow.trait)
+        )
+        for name, trait, mean in session.execute(query):
+            values[name][column[trait]] = mean
     return values
 
 
@@ -186,7 +226,7 @@ def _mean_reward(is_sqlite: bool) -> ColumnElement[float]:
 
 
 def by_prompt(session: Session, measurement: Measurement, names: Sequence[str]) -> FloatArray:
-    """Mean rewards (n, N, d) of policies on the prompts for which each of them has rewards.
+    """Mean rewards (n, N, d) of policies on the prompts that are complete for each of them.
 
     N counts different prompts, in the order of their first position in the set.
     """
@@ -237,4 +277,6 @@ def _prompt_means(
             EvaluationRow.prompt.in_(members),
         )
         .group_by(PolicyRow.name, EvaluationRow.prompt, EvaluationRow.trait)
+        # A prompt of which a response lacks a reward is not complete.
+        .having(func.count(EvaluationRow.normalised) == measurement.samples)
     )

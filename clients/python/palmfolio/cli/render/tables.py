@@ -9,7 +9,7 @@ from rich.text import Text
 
 from palmfolio import types
 from palmfolio._names import resource_id
-from palmfolio.report import computation, confidence, trainable
+from palmfolio.report import computation, confidence, coverage, trainable
 from palmfolio.report.model import Report, short
 
 NO_RATIO = "(no multiplicative gap: some weighting gets nothing from any candidate)"
@@ -81,6 +81,7 @@ def certificate(report: Report) -> Table:
         ("best single policy", f"{baselines.best_single_policy:.4f}"),
         ("base model", _gap(baselines.base_model)),
         ("members", f"{len(report.members)} of {len(report.candidates)} candidates"),
+        *coverage.described(report.portfolio.coverage),
     ]
     for name, value in rows:
         grid.add_row(name, value)

@@ -7,13 +7,13 @@ from google.rpc import code_pb2, status_pb2
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, portfolios_pb2, types_pb2
-from palmfolio_runtime.clients.failures import CallFaulted, CallRejected
+from palmfolio_runtime.clients.failures import CallFaulted, CallRejected, DependencyDown
 from palmfolio_runtime.errors import failed_precondition
 from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.builds import state
 from palmfolio_selector.builds.context import BuildContext, BuildFailed
 from palmfolio_selector.builds.events import EventDraft
-from palmfolio_selector.builds.plan import MIN_SCORED_SHARE, scored_share
+from palmfolio_selector.domain.coverage import Exclusion
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.store import evaluations, policies, portfolios
 from palmfolio_selector.store import values as stored_values
@@ -97,6 +97,7 @@ async def score(context: BuildContext, policy: str) -> None:
             # The scorer refuses the traits as such, so it would refuse every other policy as well.
             raise BuildFailed(error.status) from error
         _check_versions(matrix, versions)
+        _check_present(matrix)
         rewards = _rewards(matrix, waiting, measurement)
         await context.commit(_store_rewards, context, policy, key, measurement, rewards)
 
@@ -133,6 +134,14 @@ def _check_versions(matrix: types_pb2.RewardMatrix, versions: dict[str, str]) ->
                 "build: build the portfolio again to start over with the new version",
             )
             raise BuildFailed(error.to_status())
+
+
+def _check_present(matrix: types_pb2.RewardMatrix) -> None:
+    """Refuses an answer in which a trait was away: that is no judgement of a response."""
+    for status in matrix.statuses:
+        if status.status.code in (code_pb2.UNAVAILABLE, code_pb2.DEADLINE_EXCEEDED):
+            traits = ", ".join(status.failed_traits)
+            raise DependencyDown.because("scorer", f"{traits}: {status.status.message}")
 
 
 def _rewards(
@@ -178,26 +187,16 @@ def _store_rewards(
 
 
 async def drop(context: BuildContext, policy: str) -> None:
-    """Takes a policy of which too few responses could be scored out of the candidates."""
-    status = await context.read(_too_few_rewards, context, policy)
-    if status is not None:
-        await abandon(context, policy, status)
+    """Takes a policy that lacks too many rewards out of the candidates."""
+    exclusion = await context.read(state.exclusion, context.portfolio, policy)
+    if exclusion is not None:
+        await context.commit(_store_dropped, context, exclusion)
 
 
-def _too_few_rewards(
-    session: Session, context: BuildContext, policy: str
-) -> status_pb2.Status | None:
-    measurement = state.measurement_of(session, context.portfolio)
-    failed = evaluations.progress(session, measurement, [policy])[policy].failed
-    for trait, count in failed.items():
-        scored = scored_share(count, measurement.responses)
-        if scored < MIN_SCORED_SHARE:
-            message = (
-                f"trait {trait} scored {scored:.0%} of its {measurement.responses} responses; "
-                f"at least {MIN_SCORED_SHARE:.0%} are needed"
-            )
-            return status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=message)
-    return None
+def _store_dropped(session: Session, context: BuildContext, exclusion: Exclusion) -> None:
+    portfolios.exclude(session, context.portfolio, exclusion)
+    status = status_pb2.Status(code=code_pb2.FAILED_PRECONDITION, message=exclusion.reason)
+    _store_abandoned(session, context, exclusion.policy, status)
 
 
 async def abandon(context: BuildContext, policy: str, status: status_pb2.Status) -> None:

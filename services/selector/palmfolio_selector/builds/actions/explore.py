@@ -111,7 +111,7 @@ def read(session: Session, context: BuildContext) -> TrainingResults | None:
             alpha=context.spec.alpha,
         ),
         X=state.rewards_by_prompt(session, context.portfolio, values.names),
-        prompts=state.measurement_of(session, context.portfolio).prompts,
+        prompts=values.coverage.compared if values.coverage else 0,
         tried=np.array([_weights(row.weights, values.traits) for row in every]),
         count=len(every),
     )

@@ -77,6 +77,9 @@ def _too_few(session: Session, context: BuildContext) -> status_pb2.Status:
     rows = portfolios.trainings(session, context.portfolio)
     errors = [status_pb2.Status.FromString(row.error) for row in rows if row.error is not None]
     last = f"; the last training failed with: {errors[-1].message}" if errors else ""
+    excluded = portfolios.exclusions(session, context.portfolio)
+    if excluded:
+        last = "; " + "; ".join(f"{each.policy}: {each.reason}" for each in excluded[:5])
     count = len(context.facts.candidates) if context.facts else 0
     return failed_precondition(
         errors_pb2.ERROR_REASON_TRAINING_FAILED,

@@ -10,6 +10,7 @@ from palmfolio_selector.store.tables.evaluations import (
 )
 from palmfolio_selector.store.tables.portfolios import (
     CandidateRow,
+    ExclusionRow,
     PortfolioRow,
     PortfolioState,
     TrainingRow,
@@ -22,6 +23,7 @@ __all__ = [
     "Base",
     "CandidateRow",
     "EvaluationRow",
+    "ExclusionRow",
     "MeanRow",
     "PolicyRow",
     "PortfolioRow",

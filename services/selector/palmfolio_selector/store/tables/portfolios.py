@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    Text,
     false,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -93,6 +94,21 @@ class TrainingRow(Base):
     """`policies/{id}`; empty until ready."""
     error: Mapped[bytes | None] = mapped_column(LargeBinary)
     """A serialised `google.rpc.Status`; None unless failed."""
+
+
+class ExclusionRow(Base):
+    """A policy that a portfolio did not choose from, because it lacks too many rewards."""
+
+    __tablename__ = "exclusions"
+
+    portfolio: Mapped[str] = mapped_column(
+        ForeignKey("portfolios.id", ondelete="CASCADE"), primary_key=True
+    )
+    policy: Mapped[int] = mapped_column(Key, ForeignKey("policies.key"), primary_key=True)
+    complete: Mapped[int] = mapped_column()
+    """Prompts for which it has every reward on every trait."""
+    reason: Mapped[str] = mapped_column(Text)
+    """For people."""
 
 
 class CandidateRow(Base):

@@ -48,8 +48,7 @@ def usable_rewards(
         >>> usable.values.ravel().round(9).tolist(), usable.scored.tolist()
         ([0.2, 0.6, 0.6, 1.0], [True, False, True, True])
     """
-    finite = np.isfinite(rewards[:, weights > 0])
-    scored: npt.NDArray[np.bool_] = finite.all(axis=1, keepdims=True)[:, 0]
+    scored = np.array(np.isfinite(rewards[:, weights > 0]).all(axis=1), dtype=np.bool_)
     values = np.where(np.isfinite(rewards), rewards, 0.0)
     for start in range(0, len(values), group):
         own = slice(start, start + group)

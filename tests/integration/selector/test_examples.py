@@ -63,7 +63,11 @@ def test_an_example_builds_a_portfolio(
         (example / name).write_text(lines, encoding="utf-8")
     wanted = load_portfolio(example / "portfolio.yaml")
     services = yaml.safe_load((example / "services.yaml").read_text())
-    assert services["scorer"]["preset"] == preset
+    if (own := example / "traits.yaml").exists():
+        names = [trait["name"] for trait in yaml.safe_load(own.read_text())["traits"]]
+        assert tuple(names) == wanted.spec.traits
+    else:
+        assert services["scorer"]["preset"] == preset
     assert list(services["trainer"]["base_models"]) == [wanted.spec.base_model]
     assert all(len(prompt.messages) == turns or turns == 1 for prompt in wanted.evaluation_prompts)
     base = tmp_path / "base"

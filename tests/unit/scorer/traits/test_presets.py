@@ -270,3 +270,13 @@ def test_a_system_message_is_written_where_the_trait_says_how(tmp_path: Path) ->
 
     assert text(turns) == "[Hi]>Hello"
     assert text(turns | {"system": "<{content}>"}) == "<Be kind.>[Hi]>Hello"
+
+
+def test_the_example_names_a_folder_for_the_humour_model_only() -> None:
+    file = EXAMPLE.parent / "helpful-assistants" / "traits.yaml"
+    own = parse_traits(file.read_text(encoding="utf-8"), str(file))
+    for mine, theirs in zip(own, parse_traits(preset_text("helpful-assistants"), ""), strict=True):
+        expected = theirs.model_dump()
+        if mine.name == "humour":
+            expected["model"] = "models/humor-no-humor"
+        assert mine.model_dump() == expected

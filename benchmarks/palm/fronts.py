@@ -43,6 +43,12 @@ def crowded(n: int, d: int, seed: int = 0) -> Floats:
     return np.clip(0.3 + 0.5 * sphere(n, d, seed) + noise, 0.0, 1.0)
 
 
+def roots(n: int, d: int, seed: int = 0) -> Floats:
+    """Square roots of uniform points of the simplex: a sphere with fewer points at its rim."""
+    values: Floats = np.random.default_rng(seed).dirichlet(np.ones(d), n) ** 0.5
+    return values
+
+
 def trainable_sphere(d: int) -> Trainable:
     """Smooth: the unit sphere."""
     return lambda w: w / np.linalg.norm(w)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from fronts import Floats, clustered, power, sphere
+from fronts import Floats, clustered, power, roots, sphere
 
 import palmfolio_palm as palm
 
@@ -72,6 +72,7 @@ ROWS: dict[str, tuple[float | None, Callable[[], str]]] = {
     "best 4 of 300x8": (8.0, lambda: best(sphere(300, 8), 4, 8.0)),
     "min 2000x6, eps .02": (2.0, lambda: smallest(sphere(2000, 6), 0.02, 2.0)),
     "min 2000x6, eps .02, long": (20.0, lambda: smallest(sphere(2000, 6), 0.02, 20.0)),
+    "min roots 2000x6, eps .02": (2.0, lambda: smallest(roots(2000, 6), 0.02, 2.0)),
     "min 50000x3, eps .05": (4.0, lambda: smallest(sphere(50_000, 3), 0.05, 4.0)),
     "min 1000x10, eps .1": (5.0, lambda: smallest(sphere(1000, 10), 0.1, 5.0)),
     "min 10000x4, eps .05": (20.0, lambda: smallest(sphere(10_000, 4), 0.05, 20.0)),

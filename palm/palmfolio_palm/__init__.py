@@ -34,7 +34,8 @@ from palmfolio_palm.certificates.outer_bound import OuterBound, OuterGap
 from palmfolio_palm.certificates.refutations import Refutation
 from palmfolio_palm.certificates.starting_weights import starting_weights
 from palmfolio_palm.comparison import Comparison, compare
-from palmfolio_palm.covers.best_of_size import BestPortfolio, best_portfolio, tradeoff_curve
+from palmfolio_palm.covers.best_of_size import best_portfolio, tradeoff_curve
+from palmfolio_palm.covers.gap_search import BestPortfolio
 from palmfolio_palm.covers.greedy import Cover, greedy_cover
 from palmfolio_palm.covers.minimum import MinimumPortfolio, min_portfolio
 from palmfolio_palm.covers.progress import Progress, ProgressCallback

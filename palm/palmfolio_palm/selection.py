@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from palmfolio_palm.certificates.certificate import Certificate, certificate_of_all, certificates
 from palmfolio_palm.certificates.confidence import ConfidenceBound, certificate_ucb, hoeffding_bound
 from palmfolio_palm.certificates.confirmation import confirm
-from palmfolio_palm.covers.best_of_size import BestPortfolio, best_portfolio, tradeoff_curve
+from palmfolio_palm.covers.best_of_size import best_portfolio, tradeoff_curve
+from palmfolio_palm.covers.gap_search import BestPortfolio
 from palmfolio_palm.covers.greedy import greedy_cover
 from palmfolio_palm.covers.minimum import min_portfolio
 from palmfolio_palm.covers.progress import ProgressCallback

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from palmfolio_palm.covers.best_of_size import BestPortfolio
+from palmfolio_palm.covers.gap_search import BestPortfolio
 from palmfolio_palm.validation import check_delta, check_eps, rounded_up
 
 

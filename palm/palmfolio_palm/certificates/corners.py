@@ -78,6 +78,21 @@ def corners_of(members: FloatArray, most: float | None = None) -> FloatArray:
         most: give up above this many, by an estimate; default `MAX_CORNERS`.
     """
     most = MAX_CORNERS if most is None else min(most, MAX_CORNERS)
+    known = _latest.get(members.tobytes())
+    if known is not None and known.shape[1] == members.shape[1] and MAX_CORNERS > 0:
+        return known
+    found = _enumerated(members, most)
+    # A search asks for the corners of one portfolio several times in a row.
+    _latest.clear()
+    _latest[members.tobytes()] = found
+    return found
+
+
+# The corners of the portfolio that was last asked for, by its values.
+_latest: dict[bytes, FloatArray] = {}
+
+
+def _enumerated(members: FloatArray, most: float) -> FloatArray:
     d = members.shape[1]
     if d == 1:
         return np.ones((1, 1))
@@ -137,6 +152,8 @@ def estimated_corners(points: FloatArray) -> float:
     work = 1.0 + d * d / 250.0
     if corner_bound(k, d) * work <= _FEW_CORNERS:
         return 0.0
+    if corner_bound(min(k, 3), d) * work > _SAMPLE_CORNERS:
+        return math.inf
     few = max(m for m in range(2, k + 1) if m == 2 or corner_bound(m, d) * work <= _SAMPLE_CORNERS)
     sample = points[np.random.default_rng(0).permutation(k)[:few]]
     half, whole = (len(_intersect(rows)) for rows in (sample[: few // 2], sample))

@@ -114,6 +114,7 @@ class _Games:
         self._ratio = ratio
         self._delta = np.broadcast_to(np.asarray(delta, dtype=np.float64), candidates.shape[1:])
         self._bounds = np.full(len(candidates), np.inf)
+        self._tried = np.zeros(len(candidates), dtype=bool)
         self._found: list[FloatArray] = []
         self._reached, self._slack = 0.0, CONFIRMED
 
@@ -189,12 +190,11 @@ class _Games:
 
     def _programs(self, deadline: float) -> bool:
         """Linear programs for what is open; whether all that are needed were solved."""
-        tried = np.zeros(len(self._bounds), dtype=bool)
-        while (open_ := np.flatnonzero((self._bounds > self._enough) & ~tried)).size:
+        while (open_ := np.flatnonzero((self._bounds > self._enough) & ~self._tried)).size:
             if time.monotonic() >= deadline:
                 return False
             c = open_[np.argmax(self._bounds[open_])]
-            tried[c] = True
+            self._tried[c] = True
             candidate = self._candidates[c]
             traits = candidate > 0.0 if self._ratio else np.ones(len(candidate), dtype=bool)
             try:

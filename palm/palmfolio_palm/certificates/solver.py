@@ -44,8 +44,16 @@ def solve_game(payoff: FloatArray) -> Game:
     Raises:
         RuntimeError: no method of the solver ends.
     """
-    m, k = payoff.shape
-    table = np.maximum(payoff, _LEAST_PAYOFF)
+    table: FloatArray = np.maximum(payoff, _LEAST_PAYOFF)
+    try:
+        return _solved(table)
+    except RuntimeError:
+        # Without the last bits rows are equal or they differ; the value moves by 1e-12 at most.
+        return _solved(np.asarray(np.round(table, 12), dtype=np.float64))
+
+
+def _solved(table: FloatArray) -> Game:
+    m, k = table.shape
     cost = np.append(np.zeros(m), -1.0)
     A_ub = np.column_stack([-table.T, np.ones(k)])
     A_eq = np.append(np.ones(m), 0.0)[None, :]

@@ -29,6 +29,9 @@ from palmfolio_palm.validation import (
     check_values,
 )
 
+# Random weights of `scattered_demand`, and entries of their coverage rows at most (20 MB).
+_SCATTERED, _ENTRIES = 4_000, 20_000_000
+
 
 class CoverProblem:
     """One covering problem; columns are the Pareto-optimal policies that may be chosen.
@@ -97,17 +100,6 @@ class CoverProblem:
             self._raise_infeasible(W[uncovered[0]])
         return covered
 
-    def violations(self, members: IntArray) -> FloatArray:
-        """Corner weights the columns `members` fail to cover, worst first, as (m, d).
-
-        Raises:
-            CornersUnavailable: there are too many corners; see `linear_programs`.
-        """
-        W = corners_of(self.columns[members])
-        excess = self.excess(members, W)
-        order = np.argsort(-excess, kind="stable")
-        return W[order[excess[order] > 0.0]]
-
     def excess(self, members: IntArray, W: FloatArray) -> FloatArray:
         """By how much the columns `members` miss what each weight of `W` requires, as (m,)."""
         missing: FloatArray = self.requirement(W) - best_values(self.columns[members], W)
@@ -128,3 +120,15 @@ def starting_demand(d: int) -> FloatArray:
     """Unit weights, the centroid and a coarse uniform lattice, as (m, d)."""
     resolution = {1: 1, 2: 24, 3: 12, 4: 7, 5: 4, 6: 3}.get(d, 2)
     return np.concatenate([np.full((1, d), 1.0 / d), uniform_lattice(d, resolution)])
+
+
+def scattered_demand(problem: CoverProblem, rng: np.random.Generator) -> FloatArray:
+    """`starting_demand` and some thousand random weights, of few traits as well as of all."""
+    d = problem.d
+    start = starting_demand(d)
+    if d <= 2:
+        return start
+    m = max(50, min(_SCATTERED, _ENTRIES // len(problem.supply)))
+    inner = rng.dirichlet(np.ones(d), size=m - m // 2)
+    outer = rng.dirichlet(np.full(d, 0.3), size=m // 2)
+    return np.concatenate([start, inner, outer])

@@ -7,6 +7,7 @@ where fewer policies cover them before they are kept, and rows that contain anot
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -32,10 +33,17 @@ class Demand:
         covered: (m, s) which columns cover which weights.
     """
 
-    def __init__(self, problem: CoverProblem, rng: np.random.Generator) -> None:
-        """An empty demand; see `spread` and `add`."""
+    def __init__(
+        self, problem: CoverProblem, rng: np.random.Generator, deadline: float = math.inf
+    ) -> None:
+        """An empty demand; see `spread` and `add`.
+
+        After the `deadline`, on the clock `time.monotonic`, nothing is added: a smaller demand
+        proves less, and nothing that is wrong.
+        """
         self.problem = problem
         self.rng = rng
+        self._deadline = deadline
         self.weights: FloatArray = np.empty((0, problem.d))
         self.covered: BoolArray = np.empty((0, len(problem.supply)), dtype=bool)
 
@@ -45,7 +53,7 @@ class Demand:
         Raises:
             Infeasible: when no column covers one of them.
         """
-        if len(W) == 0:
+        if len(W) == 0 or (len(self.weights) and time.monotonic() >= self._deadline):
             return
         rows = self.problem.covers(W)
         keep = minimal_rows(rows)
@@ -57,6 +65,8 @@ class Demand:
     def spread(self) -> None:
         """Add weights from all over the simplex, moved to where few policies cover them."""
         self.add(starting_demand(self.problem.d))
+        if time.monotonic() >= self._deadline:
+            return
         self.add(self._sharpen(self._scatter(1000), np.ones(len(self.problem.supply)), 0.1))
 
     def separate(self, x: FloatArray) -> bool:
@@ -101,6 +111,8 @@ class Demand:
         m, d = W.shape
         current = self.problem.covers(W) @ price
         for step in np.geomspace(reach, 1e-4, 36):
+            if time.monotonic() >= self._deadline:
+                break
             move = self.rng.normal(size=(m, d)) * step * self.rng.random((m, 1))
             moved = np.clip(W + move - move.mean(axis=1, keepdims=True), 0.0, None)
             moved /= moved.sum(axis=1, keepdims=True)

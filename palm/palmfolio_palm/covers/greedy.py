@@ -5,31 +5,35 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from palmfolio_palm.certificates.certificate import Certificate, certificates
-from palmfolio_palm.certificates.corners import CornersUnavailable
-from palmfolio_palm.covers import linear_programs
-from palmfolio_palm.covers.cover_problem import CoverProblem, starting_demand
+from palmfolio_palm.covers.completion import (
+    ADDING,
+    GRACE,
+    certified,
+    complete,
+    stricter_rows,
+    violations,
+)
+from palmfolio_palm.covers.cover_problem import CoverProblem, scattered_demand
 from palmfolio_palm.covers.pruning import drop_unneeded
 from palmfolio_palm.covers.set_cover import greedy_columns
-from palmfolio_palm.validation import BoolArray, FloatArray, Infeasible, IntArray, check_weight_rows
+from palmfolio_palm.validation import FloatArray, IntArray, check_weight_rows
 
 # Violated corners that a round adds to the demand: more find a cover in fewer rounds, each slower.
 _CORNERS_PER_ROUND = 100
 # Rounds that run the greedy step anew, which gives the smallest covers; later rounds only add
 # members, which always ends soon.
 _RESTARTS = 12
+# Share of the time in which it does.
+_ANEW_SHARE = 0.5
 # Shares of the target that the rounds in between aim at: a stricter one leaves fewer gaps between
 # demand weights and needs more members, so it is tightened step by step.
 _STRICTER = (0.9, 0.8, 0.7)
-# Share of the target that new members of later rounds aim at. Measured: it saves half of these
-# rounds against the full target.
-_ADDING = 0.5
 # Entries of the coverage rows that one later round may add: 8 MB.
 _ENTRIES = 8_000_000
 
@@ -88,7 +92,8 @@ def greedy_cover(
         V: (n, d) value vectors of the candidates, in [0, 1] unless `shifted`.
         eps: relative loss in [0, 1).
         delta: additive loss ≥ 0.
-        weights: (m, d) first demand, for example `grid_weights`; default a coarse lattice.
+        weights: (m, d) first demand, for example `grid_weights`; default a coarse lattice and
+            some thousand random weights.
         time_limit: seconds after which members are only added, until the certificate holds.
         allowed: indices of the policies that may be chosen; default all.
         shifted: accept finite values outside [0, 1].
@@ -105,12 +110,14 @@ def greedy_cover(
         raise ValueError(f"time_limit must be a number > 0, got {time_limit}")
     deadline = time.monotonic() + time_limit
     problem = CoverProblem(V, eps, delta, allowed=allowed, shifted=shifted)
-    demand = starting_demand(problem.d)
     if weights is not None:
         demand = check_weight_rows(weights, problem.d, "weights")
-    greedy = certified_greedy(problem, demand, lambda: time.monotonic() >= deadline)
+    else:
+        demand = scattered_demand(problem, np.random.default_rng(0))
+    greedy = certified_greedy(problem, demand, deadline)
     indices = np.sort(problem.supply[greedy.members])
-    at_target, plain = certificates(problem.values, indices, [(eps, delta), (0.0, 0.0)])
+    at_target = certified(problem, indices, deadline)
+    plain = certificates(problem.values, indices, [(0.0, 0.0)], deadline + GRACE)[0]
     return Cover(
         indices=indices,
         certificate=at_target,
@@ -121,45 +128,43 @@ def greedy_cover(
 
 
 def certified_greedy(
-    problem: CoverProblem, demand: FloatArray, out_of_time: Callable[[], bool] = lambda: False
+    problem: CoverProblem, demand: FloatArray, deadline: float = math.inf
 ) -> Greedy:
     """Greedy columns that cover the whole simplex.
 
-    None of them is needless, if time allows and the corner weights can be enumerated.
+    None of them is needless, if time allows and the corner weights can be enumerated. `deadline`
+    is on the clock `time.monotonic`.
     """
+    began = time.monotonic()
+    # What is left completes the cover and drops what it does not need.
+    anew_until = began + _ANEW_SHARE * (deadline - began)
     covered = problem.covers(demand)
     members = greedy_columns(covered)
     first = len(members)
     most = max(50, _ENTRIES // len(problem.supply))
     for attempt in itertools.count():
-        try:
-            violated = problem.violations(members)
-        except CornersUnavailable:
-            members = linear_programs.complete(problem, members, out_of_time)
+        found = violations(problem, members, deadline)
+        if len(found.weights) == 0:
+            if not found.complete:
+                members = complete(problem, members, deadline)
             break
-        if len(violated) == 0:
+        late = time.monotonic() >= anew_until
+        if late and not found.complete:
+            members = complete(problem, members, deadline)
             break
         # Greedy anew is best; on a stricter target it leaves fewer gaps between demand weights;
         # adding members, last, always ends after few rounds.
-        anew = attempt < _RESTARTS + len(_STRICTER) and not out_of_time()
-        added = violated[: max(_CORNERS_PER_ROUND, 5 * len(members)) if anew else most]
+        anew = attempt < _RESTARTS + len(_STRICTER) and not late
+        added = found.weights[: max(_CORNERS_PER_ROUND, 5 * len(members)) if anew else most]
         demand = np.concatenate([demand, added])
         covered = np.concatenate([covered, problem.covers(added)])
         if not anew:
-            missing = _stricter_rows(problem, added, _ADDING)
+            missing = stricter_rows(problem, added, ADDING)
             members = np.union1d(members, greedy_columns(missing))
         elif attempt < _RESTARTS:
             members = greedy_columns(covered)
         else:
             share = _STRICTER[attempt - _RESTARTS]
-            members = greedy_columns(_stricter_rows(problem, demand, share))
-    members = drop_unneeded(problem, members, covered, out_of_time)
+            members = greedy_columns(stricter_rows(problem, demand, share))
+    members = drop_unneeded(problem, members, covered, deadline)
     return Greedy(members=members, demand=demand, covered_demand_only=first)
-
-
-def _stricter_rows(problem: CoverProblem, W: FloatArray, share: float) -> BoolArray:
-    """What covers `W` at a share of the target, or at the target where the share is infeasible."""
-    try:
-        return problem.with_target(share * problem.eps, share * problem.delta).covers(W)
-    except Infeasible:
-        return problem.covers(W)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palmfolio_palm.certificates.certificate import Certificate, certificate
-from palmfolio_palm.covers.cover_problem import CoverProblem, starting_demand
+from palmfolio_palm.certificates.certificate import Certificate
+from palmfolio_palm.covers.completion import certified
+from palmfolio_palm.covers.cover_problem import CoverProblem, scattered_demand
 from palmfolio_palm.covers.greedy import Cover, certified_greedy
 from palmfolio_palm.covers.progress import TIME_LIMIT, Progress, ProgressCallback
 from palmfolio_palm.covers.pruning import drop_unneeded
@@ -70,8 +71,7 @@ def min_portfolio(
         V: (n, d) value vectors of the candidates, in [0, 1] unless `shifted`.
         eps: relative loss in [0, 1).
         delta: additive loss ≥ 0.
-        time_limit: seconds after which the best portfolio so far is returned with its bound. A
-            certificate or linear program under way is finished first.
+        time_limit: seconds after which the best portfolio so far is returned with its bound.
         start: of `greedy_cover` with the same arguments, to improve on; default it is computed.
         allowed: indices of the policies that may be chosen; default all.
         shifted: accept finite values outside [0, 1].
@@ -103,7 +103,7 @@ def min_portfolio(
         smaller = search.step(len(members) - 1)
         if smaller is not None:
             covered = search.demand.covered
-            members = drop_unneeded(problem, smaller, covered, search.out_of_time)
+            members = drop_unneeded(problem, smaller, covered, began + limit)
         report()
     indices = np.sort(problem.supply[members])
     return MinimumPortfolio(
@@ -111,7 +111,7 @@ def min_portfolio(
         size=len(indices),
         lower_bound=search.lower_bound,
         optimal=search.lower_bound == len(indices),
-        certificate=certificate(problem.values, indices, eps, delta, shifted=shifted),
+        certificate=certified(problem, indices, began + limit),
         seconds=time.monotonic() - began,
     )
 
@@ -121,9 +121,8 @@ def _first(
 ) -> tuple[IntArray, FloatArray]:
     """Columns that cover the simplex, and the demand that they were found by."""
     if start is None:
-        greedy = certified_greedy(
-            problem, starting_demand(problem.d), lambda: time.monotonic() >= deadline
-        )
+        demand = scattered_demand(problem, np.random.default_rng(0))
+        greedy = certified_greedy(problem, demand, deadline)
         return greedy.members, greedy.demand
     exact = start.certificate
     members = np.flatnonzero(np.isin(problem.supply, start.indices))

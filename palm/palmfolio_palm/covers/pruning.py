@@ -7,17 +7,21 @@ the neighbours only, a few dozen instead of all members.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import time
 
 import numpy as np
 
 from palmfolio_palm.certificates.corners import CornersUnavailable, corners_of
+from palmfolio_palm.covers.completion import violations
 from palmfolio_palm.covers.cover_problem import CoverProblem
 from palmfolio_palm.validation import BoolArray, FloatArray, IntArray
 
 # Members within this of the best at a corner weight count as tied there. A wider tolerance costs
 # time only: the result is certified as a whole.
 _TIED = 1e-7
+# Seconds past the time limit in which the certificate of what is left may be finished.
+_CERTIFIED = 0.3
 # Entries of a temporary array: 32 MB.
 _BLOCK_ENTRIES = 4_000_000
 
@@ -26,7 +30,7 @@ def drop_unneeded(
     problem: CoverProblem,
     members: IntArray,
     covered: BoolArray,
-    out_of_time: Callable[[], bool] = lambda: False,
+    deadline: float = math.inf,
 ) -> IntArray:
     """An inclusion-minimal cover of the simplex inside the cover `members`.
 
@@ -35,32 +39,39 @@ def drop_unneeded(
     `covered` holds the rows of any demand: the only member that covers one of them is needed.
     """
     try:
-        kept = _drop(problem, members, covered, out_of_time)
-        # Neighbours are found by a tolerance, so what is left is certified as a whole.
-        holds = len(kept) == len(members) or len(problem.violations(kept)) == 0
+        kept = _drop(problem, members, covered, deadline)
     except CornersUnavailable:
         return members
-    return kept if holds else members
+    if len(kept) == len(members):
+        return members
+    # Neighbours are found by a tolerance, so what is left is certified as a whole.
+    left = violations(problem, kept, max(deadline, time.monotonic()) + _CERTIFIED)
+    return kept if left.complete and len(left.weights) == 0 else members
 
 
 def _drop(
     problem: CoverProblem,
     members: IntArray,
     covered: BoolArray,
-    out_of_time: Callable[[], bool],
+    deadline: float,
 ) -> IntArray:
+    began = time.monotonic()
+    if began >= deadline:
+        return members
     table = covered[:, members]
     count = table.sum(axis=1)
     is_kept = np.ones(len(members), dtype=bool)
     near: BoolArray | None = None
     for position in range(len(members))[::-1]:
-        if out_of_time() or is_kept.sum() == 1:
+        if time.monotonic() >= deadline or is_kept.sum() == 1:
             break
         column = table[:, position]
         if (column & (count == 1)).any():
             continue
         if near is None:
             near = _neighbours(problem.columns[members])
+            # The certificate of what is left takes about as long.
+            deadline -= time.monotonic() - began
         is_kept[position] = False
         around = np.flatnonzero(near[position] & is_kept)
         if _is_needed(problem, members[position], members[around], members[is_kept]):
@@ -90,7 +101,7 @@ def _is_needed(problem: CoverProblem, member: np.intp, around: IntArray, rest: I
     """Whether the columns `rest` leave weights uncovered where `member` was best."""
     if len(around) == 0:
         # Nowhere best, as far as the corner weights tell.
-        return len(problem.violations(rest)) > 0
+        return len(violations(problem, rest).weights) > 0
     W = corners_of(problem.columns[around])
     reached = (W @ problem.columns[around].T).max(axis=1)
     W = W[W @ problem.columns[member] >= reached - _TIED]

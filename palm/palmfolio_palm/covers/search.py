@@ -6,8 +6,7 @@ import time
 
 import numpy as np
 
-from palmfolio_palm.certificates.corners import CornersUnavailable
-from palmfolio_palm.covers import linear_programs
+from palmfolio_palm.covers.completion import violations
 from palmfolio_palm.covers.cover_problem import CoverProblem
 from palmfolio_palm.covers.demand import Demand
 from palmfolio_palm.covers.set_cover import exact_cover, local_search, round_up
@@ -18,14 +17,13 @@ _STEPS = 1500
 # Missed rows of the demand that join the core at a time: the core must stay small, as the time of
 # a proof grows fast with its rows.
 _ROWS_PER_ROUND = 8
-# Weights a demand starts from at most; the rest comes back where it is violated.
-_MANY = 3000
+# Weights a demand starts from at most; the rest comes back where it is violated. Their coverage
+# rows are compared with one another, in so many steps at most: a second or two.
+_MANY, _COMPARED = 3000, 2e9
 # Weights from which a demand is not spread over the simplex again: it covers it well enough.
 _ENOUGH = 500
 # Seconds of the first proof at a size; doubled whenever that was too short.
 _FIRST_PROOF_SECONDS = 4.0
-# Weights to look for when each costs a linear program.
-_VIOLATIONS = 60
 
 
 class CoverSearch:
@@ -44,7 +42,7 @@ class CoverSearch:
     def __init__(self, problem: CoverProblem, deadline: float, rng: np.random.Generator) -> None:
         """`deadline` is on the clock `time.monotonic`."""
         self.problem = problem
-        self.demand = Demand(problem, rng)
+        self.demand = Demand(problem, rng, deadline)
         self.lower_bound = 1
         self._core: BoolArray = self.demand.covered
         self._deadline = deadline
@@ -61,8 +59,9 @@ class CoverSearch:
         Raises:
             Infeasible: when no column covers some weights.
         """
-        if len(weights) > _MANY:
-            weights = self._rng.choice(weights, _MANY, replace=False)
+        most = int(min(_MANY, max(100.0, (_COMPARED / len(self.problem.supply)) ** 0.5)))
+        if len(weights) > most:
+            weights = self._rng.choice(weights, most, replace=False)
         self.demand.add(weights)
         if len(weights) < _ENOUGH:
             self.demand.spread()
@@ -79,20 +78,11 @@ class CoverSearch:
         members = self._cover_demand(k)
         if members is None:
             return None
-        violated = self._violations(members)
-        if violated is None:
-            return None
-        if len(violated) == 0:
-            return members
-        self.demand.cut(members, violated)
+        found = violations(self.problem, members, self._deadline)
+        if len(found.weights) == 0:
+            return members if found.complete else None
+        self.demand.cut(members, found.weights)
         return None
-
-    def _violations(self, members: IntArray) -> FloatArray | None:
-        """Weights that `members` fail to cover; None when time ran out before that was known."""
-        try:
-            return self.problem.violations(members)
-        except CornersUnavailable:
-            return linear_programs.violations(self.problem, members, _VIOLATIONS, self.out_of_time)
 
     def _cover_demand(self, k: int) -> IntArray | None:
         """At most k columns that cover the demand, or None."""

@@ -19,7 +19,7 @@ from palmfolio_palm.validation import BoolArray, FloatArray, IntArray
 # Rows that are compared with one another at a time; it bounds the memory.
 _BLOCK = 512
 # Columns above which dominated ones are not searched for: the search is quadratic in them.
-_MAX_DOMINANCE = 6000
+_MAX_DOMINANCE = 3000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,19 @@ class ExactCover:
 
 def greedy_columns(covered: BoolArray) -> IntArray:
     """Columns that cover every row, each covering most of what is left."""
+    found = few_columns(covered, covered.shape[1])
+    assert found is not None
+    return found
+
+
+def few_columns(covered: BoolArray, most: int) -> IntArray | None:
+    """As `greedy_columns`, or None where these are more than `most`."""
     is_open = np.ones(len(covered), dtype=bool)
     gain = covered.sum(axis=0)
     chosen: list[int] = []
     while is_open.any():
+        if len(chosen) == most:
+            return None
         column = int(np.argmax(gain))
         chosen.append(column)
         closed = is_open & covered[:, column]
@@ -82,17 +91,26 @@ def _contains_earlier(rows: BoolArray) -> BoolArray:
     return contains
 
 
+def distinct_columns(covered: BoolArray) -> IntArray:
+    """Indices, increasing, of the first of every group of equal columns."""
+    packed = np.ascontiguousarray(np.packbits(covered, axis=0).T)
+    if packed.shape[1] == 0:
+        return np.arange(min(1, covered.shape[1]), dtype=np.intp)
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    return np.sort(np.unique(keys, return_index=True)[1]).astype(np.intp)
+
+
 def useful_columns(covered: BoolArray) -> IntArray:
     """Indices of columns that no other column matches on these rows; some optimum uses only them.
 
-    Returns all columns when there are too many to compare.
+    Returns all distinct columns when there are too many to compare.
     """
-    n = covered.shape[1]
-    if n > _MAX_DOMINANCE:
-        return np.arange(n, dtype=np.intp)
-    complement = ~covered.T
+    distinct = distinct_columns(covered)
+    if len(distinct) > _MAX_DOMINANCE:
+        return distinct
+    complement = ~covered.T[distinct]
     # Column j is inside column i exactly when j's complement contains i's.
-    return np.sort(minimal_rows(complement))
+    return np.sort(distinct[minimal_rows(complement)])
 
 
 def local_search(
@@ -170,6 +188,8 @@ class FractionalCover:
 
 def fractional_cover(covered: BoolArray, seconds: float) -> FractionalCover:
     """Solve the linear relaxation; when that takes too long the bound is a `row_packing`."""
+    columns = distinct_columns(covered)
+    every, covered = covered.shape[1], covered[:, columns]
     m, n = covered.shape
     matrix = csr_array(covered.astype(np.float64))
     solution = linprog(
@@ -185,9 +205,11 @@ def fractional_cover(covered: BoolArray, seconds: float) -> FractionalCover:
         return FractionalCover(bound=float(len(packed)), x=None, support=packed)
     dual = np.clip(-solution.ineqlin.marginals, 0.0, None)
     load = float((covered.T @ dual).max())
+    x = np.zeros(every)
+    x[columns] = np.clip(solution.x, 0.0, 1.0)
     return FractionalCover(
         bound=float(dual.sum()) / max(load, 1.0),
-        x=np.clip(solution.x, 0.0, 1.0),
+        x=x,
         support=np.flatnonzero(dual > 1e-9),
     )
 

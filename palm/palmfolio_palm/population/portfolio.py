@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from palmfolio_palm.covers.best_of_size import GAP_TOLERANCE
+from palmfolio_palm.covers.gap_search import GAP_TOLERANCE
 from palmfolio_palm.covers.progress import TIME_LIMIT
 from palmfolio_palm.pareto import pareto_rows
 from palmfolio_palm.population.gaps import (

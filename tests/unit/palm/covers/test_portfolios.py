@@ -22,7 +22,7 @@ from palmfolio_palm import (
     verify,
 )
 from palmfolio_palm.certificates import corners
-from palmfolio_palm.covers import linear_programs
+from palmfolio_palm.covers import completion
 from tests.support.palm_inputs import Floats, deltas, epsilons, sphere, value_arrays
 
 
@@ -102,7 +102,7 @@ def test_minimum_out_of_time_needs_no_enumerated_corners(
     monkeypatch: pytest.MonkeyPatch, allowed: range | None
 ) -> None:
     _forbid_corners(monkeypatch)
-    monkeypatch.setattr(linear_programs, "GRACE", 0.0)
+    monkeypatch.setattr(completion, "GRACE", 0.0)
     V = sphere(60, 4)
     some = None if allowed is None else list(allowed)
     result = min_portfolio(V, 0.1, 0.1, allowed=some, time_limit=1e-6)
@@ -124,8 +124,8 @@ def test_an_unreachable_target_is_found_without_corners(monkeypatch: pytest.Monk
 
 def _forbid_corners(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let corners count as too many for any portfolio over three and more traits."""
-    monkeypatch.setattr(corners, "_FEW_CORNERS", 0)
-    monkeypatch.setattr(corners, "MAX_CORNERS", 0)
+    monkeypatch.setattr(corners, "_FEW_CORNERS", -1)
+    monkeypatch.setattr(corners, "MAX_CORNERS", -1)
 
 
 def test_minimum_reports_progress_that_tightens() -> None:

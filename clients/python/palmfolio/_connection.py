@@ -127,9 +127,15 @@ def connection(
             "no service address is known: pass scorer=, trainer= or selector= as 'host:port', "
             f"or endpoints=FILE, or set {ENDPOINTS_VARIABLE} to such a file"
         )
+    token = token or named.token or os.environ.get(TOKEN_VARIABLE) or None
+    if token is not None and not (token.isascii() and token.isprintable()):
+        raise ConfigurationError(
+            "the token holds characters that cannot be sent; it must be printable ASCII, without "
+            "line breaks"
+        )
     return Connection(
         addresses=addresses,
-        token=token or named.token or os.environ.get(TOKEN_VARIABLE) or None,
+        token=token,
         tls=tls or named.tls,
         insecure=insecure or named.insecure,
     )
@@ -145,7 +151,11 @@ def read_connection_file(path: Path) -> Connection:
         ConfigurationError: the file cannot be read, or is not such a file.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except RecursionError:
+        raise ConfigurationError(
+            f"the connection file {path} is not JSON: it is nested too deeply"
+        ) from None
     except OSError as error:
         raise ConfigurationError(
             f"cannot read the connection file {path}: {error.strerror}"
@@ -156,6 +166,8 @@ def read_connection_file(path: Path) -> Connection:
         raise ConfigurationError(f"the connection file {path} must hold a JSON object")
     tls = content.pop("tls", None)
     token = content.pop("token", None)
+    if not isinstance(token, str | None):
+        raise ConfigurationError(f"the connection file {path}: token must be a text")
     insecure = bool(content.pop("insecure", False))
     addresses = _only_services(content, f"the connection file {path}")
     return Connection(addresses, token, _read_tls(tls, path), insecure)
@@ -180,6 +192,8 @@ def _read_tls(entry: Any, path: Path) -> TLS | None:
         raise ConfigurationError(
             f"the connection file {path}: tls must hold only {', '.join(sorted(allowed))}"
         )
+    if not all(isinstance(value, str) for value in entry.values()):
+        raise ConfigurationError(f"the connection file {path}: tls must hold texts only")
     # Relative to the file, so that a folder with the file and its certificates can be moved.
     files = {key: path.parent / value for key, value in entry.items() if key != "server_name"}
     return TLS(**files, server_name=entry.get("server_name"))

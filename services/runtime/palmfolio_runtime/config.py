@@ -21,6 +21,22 @@ class ConfigError(Exception):
     """A configuration that cannot be used; the message names each key and what is allowed."""
 
 
+def parse_yaml(text: str) -> Any:
+    """The plain data of a YAML text.
+
+    Raises:
+        ConfigError: it is not YAML, or nothing that can be read: nested too deeply, say.
+    """
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ConfigError("it is nested too deeply") from None
+    # The library lets errors of Python through: from a date of month 13, a tag without a value, a
+    # number of thousands of digits.
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
 class TlsConfig(BaseModel):
     """TLS of a server, mutual when `client_ca` is set. All files are PEM."""
 
@@ -172,10 +188,10 @@ def _problem(cls: type[ServerConfig], issue: ErrorDetails) -> str:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        loaded = parse_yaml(path.read_text(encoding="utf-8-sig")) or {}
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (ConfigError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {error}") from error
     if not isinstance(loaded, dict):
         raise ConfigError(f"{path} must be a mapping of keys to values")
@@ -191,4 +207,5 @@ __all__ = [
     "TlsConfig",
     "Token",
     "load_config",
+    "parse_yaml",
 ]

@@ -31,6 +31,8 @@ def _one_paragraph(text: str) -> bool:
         ("helpful=inf", "'helpful' is inf"),
         ("helpful", "'helpful' is not of the form trait=number"),
         ("helpful=much", "'much', not a number"),
+        ("helpful=1_0e-2", "'1_0e-2', not a number"),
+        ("helpful=٣", "'٣', not a number"),
         ("=0.5", "not of the form"),
         ("", "not of the form"),
         ("helpful=1,helpful=2", "given twice"),

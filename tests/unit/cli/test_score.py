@@ -1,5 +1,6 @@
 """`palmfolio score`: samples in, rewards out, and what is wrong with either."""
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import grpc
 import pyarrow.parquet
 import pytest
 
+from palmfolio.cli import main
 from palmfolio.v1 import scorer_pb2, types_pb2
 from tests.support.cli_outcome import Outcome
 from tests.support.sdk_peer import Peer, abort
@@ -255,3 +257,30 @@ def test_samples_that_were_cut_are_told(
     else:
         table = pyarrow.parquet.read_table(tmp_path / output)
         assert table["cut.length"].to_pylist() == [0, 1, 0, 3]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_texts_that_a_terminal_cannot_show_are_escaped(
+    endpoints: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    encoding: str,
+    arguments: tuple[str, ...],
+) -> None:
+    path = tmp_path / "samples.jsonl"
+    responses = ("fine", "cut emoji \ud83d", "whole 😀", "Ελληνικά \udcff")
+    path.write_text(
+        "\n".join(json.dumps({"prompt": "a", "response": response}) for response in responses)
+    )
+    shown = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", shown[0])
+    monkeypatch.setattr(sys, "stderr", shown[1])
+    with pytest.raises(SystemExit) as ended:
+        main(["score", str(path), "--endpoints", endpoints, *arguments])
+    shown[0].flush()
+    shown[1].flush()
+    assert ended.value.code == 1
+    buffers = [stream.buffer.getvalue() for stream in shown]  # type: ignore[attr-defined]
+    assert b"2 of 4 samples could not be scored: line 2: response: is not valid UTF-8" in buffers[1]
+    assert b"Traceback" not in buffers[1] and buffers[0]

@@ -153,3 +153,33 @@ def test_prompt_files_are_checked(tmp_path: Path, name: str, content: str, messa
     (tmp_path / name).write_text(content)
     with pytest.raises(palmfolio.ConfigurationError, match=message):
         read_prompts(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 5000,
+        "a: " + "{b: " * 3000,
+        "date: 2024-13-45",
+        'number: !!int ""',
+        'number: !!float ""',
+        "time: !!timestamp x",
+        "number: " + "1" * 5000,
+        "? [a]\n: b",
+        "a: *unknown",
+        "a: !!python/object:os.system x",
+        "\x00",
+    ],
+)
+def test_what_is_not_yaml_is_told_in_a_sentence(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(content)
+    with pytest.raises(palmfolio.ConfigurationError, match=r"broken\.yaml is not YAML: ."):
+        load_portfolio(path)
+
+
+@pytest.mark.parametrize("number", ["1_0e-2", "٣", "0x1p3", "infinity", "1e", ""])
+def test_numbers_are_read_strictly(tmp_path: Path, number: str) -> None:
+    with pytest.raises(palmfolio.ConfigurationError, match="delta must be a number"):
+        load_portfolio(_write(tmp_path, delta=number))
+    assert load_portfolio(_write(tmp_path, delta="5e-2")).spec.delta == 0.05

@@ -104,3 +104,38 @@ def test_a_certificate_without_its_key_is_refused(tmp_path: Path) -> None:
     client = palmfolio.Client(scorer="127.0.0.1:1", tls=TLS(certificate=tmp_path / "c.pem"))
     with pytest.raises(palmfolio.ConfigurationError, match="go together"):
         client.scorer.server_info()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[" * 200_000, "nested too deeply"),
+        ('{"scorer": "h:1", "token": 3}', "token must be a text"),
+        ('{"scorer": "h:1", "tls": {"ca": 3}}', "tls must hold texts only"),
+        ('{"scorer": "h:1", "tls": {"ca": null}}', "tls must hold texts only"),
+        ('{"scorer": "h:1", "token": "s\\u00e9cret"}', "printable ASCII"),
+        ('{"scorer": "h:1", "token": "a\\nb"}', "printable ASCII"),
+        ('{"scorer": "h:1", "token": "\\ud83d"}', "printable ASCII"),
+    ],
+)
+def test_what_a_file_must_not_hold_is_named(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "endpoints.json"
+    path.write_text(content)
+    with pytest.raises(palmfolio.ConfigurationError, match=message):
+        _settle(path)
+
+
+def test_a_file_may_begin_with_a_mark_but_not_hold_other_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "endpoints.json"
+    path.write_bytes(b'\xef\xbb\xbf{"scorer": "h:1"}')
+    assert _settle(path).addresses == {"scorer": "h:1"}
+    path.write_bytes(b'{"scorer": "h\xff:1"}')
+    with pytest.raises(palmfolio.ConfigurationError, match="is not JSON"):
+        _settle(path)
+
+
+def test_a_token_of_the_environment_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the environment holds beyond UTF-8 arrives as lone surrogates.
+    monkeypatch.setenv("PALMFOLIO_TOKEN", "secret\udcff")
+    with pytest.raises(palmfolio.ConfigurationError, match="printable ASCII"):
+        _settle(scorer="h:1")

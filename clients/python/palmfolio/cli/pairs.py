@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import typer
 
+from palmfolio.cli.numbers import parse_number
+
 
 def parse_weights(text: str) -> dict[str, float]:
     """Weights by trait, in any scale.
@@ -75,7 +77,8 @@ def _pairs(text: str, form: str, example: str) -> dict[str, str]:
 
 def _weight(trait: str, text: str) -> float:
     try:
-        weight = float(text)
+        is_finite = text.strip().lower().lstrip("+-") not in ("nan", "inf", "infinity")
+        weight = parse_number(text) if is_finite else math.inf
     except ValueError:
         raise typer.BadParameter(f"the weight of {trait!r} is {text!r}, not a number") from None
     if not math.isfinite(weight) or weight < 0:

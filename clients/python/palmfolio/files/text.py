@@ -1,6 +1,9 @@
-"""Whole text files."""
+"""Whole text files, and YAML."""
 
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from palmfolio.errors import ConfigurationError
 
@@ -17,3 +20,20 @@ def read_text(path: Path) -> str:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file as plain data.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is not YAML.
+    """
+    text = read_text(path)
+    try:
+        return yaml.safe_load(text)
+    except RecursionError:
+        raise ConfigurationError(f"{path} is not YAML: it is nested too deeply") from None
+    # The library lets errors of Python through: from a date of month 13, a tag without a value, a
+    # number of thousands of digits.
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from error

@@ -4,13 +4,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from palmfolio_runtime.config import ConfigError
 from palmfolio_runtime.volumes import write_text
 from palmfolio_scorer.calibration.normalisation import Normalisation
 
 _REMEMBERED_REQUESTS = 1000
 _NORMALISATION: TypeAdapter[Normalisation] = TypeAdapter(Normalisation)
+
+
+class _Fitted(BaseModel):
+    raw_identity: str
+    normalisation: Normalisation
+
+
+class _State(BaseModel):
+    """What the file holds."""
+
+    normalisations: dict[str, _Fitted]
+    requests: dict[str, str]
+
+
+_STATE: TypeAdapter[_State] = TypeAdapter(_State)
 
 
 class CalibrationStore:
@@ -19,12 +35,23 @@ class CalibrationStore:
     def __init__(self, path: Path) -> None:
         """
         Raises:
-            ValueError: the file is damaged.
+            ConfigError: the file cannot be read or is damaged.
         """
         self._path = path
         self._state: dict[str, Any] = {"normalisations": {}, "requests": {}}
-        if path.exists():
-            self._state = json.loads(path.read_text(encoding="utf-8"))
+        if not path.exists():
+            return
+        try:
+            self._state = _STATE.validate_json(path.read_bytes()).model_dump(mode="json")
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+        except ValidationError as error:
+            issue = error.errors()[0]
+            where = ".".join(map(str, issue["loc"]))
+            raise ConfigError(
+                f"{path} is damaged: {where + ': ' if where else ''}{issue['msg']}; take it from a "
+                "backup, or move it away and calibrate the traits again"
+            ) from error
 
     def find(self, trait: str, raw_identity: str) -> Normalisation | None:
         """The normalisation fitted to this trait, unless its raw rewards have changed since."""

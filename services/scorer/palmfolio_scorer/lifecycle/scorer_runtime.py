@@ -45,11 +45,13 @@ class ScorerRuntime:
         """`reread` reads the configuration again, for a reload.
 
         Raises:
-            ConfigError: the traits are declared wrongly.
+            ConfigError: the traits are declared wrongly, or the calibrations are damaged.
         """
         self.config = config
         self.engine = Engine(config.engine, config.limits.max_characters)
         self.calibrations: CalibrationStore | None = None
+        if config.state_dir:
+            self.calibrations = CalibrationStore(config.state_dir / "calibrations.json")
         self.started = False
         self.reload_failure = ""
         self._reread = reread
@@ -74,8 +76,6 @@ class ScorerRuntime:
 
     async def start(self) -> None:
         """Loads the traits on a thread, then starts the models' threads."""
-        if self.config.state_dir:
-            self.calibrations = CalibrationStore(self.config.state_dir / "calibrations.json")
         lease = self._leases[0]
         self._models = await asyncio.to_thread(self._load, self.config, lease.traits)
         lease.models = self._models.loaded()

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palmfolio_runtime.config import ConfigError
 from palmfolio_scorer.calibration.fitting import (
     FITS,
     CalibrationError,
@@ -94,3 +95,27 @@ def test_a_calibration_outlives_the_process_until_the_raw_rewards_change(tmp_pat
     again = _loaded(CalibrationStore(path), changed).get("short")
     assert again is not None and again.fitted is None
     assert CalibrationStore(path).request("request") == "digest"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"normalisations": [], "requests": {}}',
+        b'{"normalisations": {"short": {}}, "requests": {}}',
+        b'{"normalisations": {"a": {"raw_identity": "x", "normalisation": {}}}, "requests": {}}',
+        b'{"normalisations": {}, "requests": {"a": 3}}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"\0" * 64,
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "calibrations.json"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"calibrations\.json is damaged: .*calibrate the traits"):
+        CalibrationStore(path)

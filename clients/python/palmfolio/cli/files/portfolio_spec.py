@@ -25,9 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from palmfolio.cli.files.yaml_values import build, mapping, read_yaml
+from palmfolio.cli.files.yaml_values import build, mapping
 from palmfolio.errors import ConfigurationError
 from palmfolio.files import read_prompts
+from palmfolio.files.text import read_yaml
 from palmfolio.types import PortfolioSpec, Prompt
 
 _PROMPT_SETS = ("training_prompt_set", "evaluation_prompt_set")

@@ -4,26 +4,11 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import yaml
-
+from palmfolio.cli.numbers import parse_number
 from palmfolio.errors import ConfigurationError
-from palmfolio.files.text import read_text
 from palmfolio.types.kinds import KINDS
-
-
-def read_yaml(path: Path) -> Any:
-    """The content of a YAML file as plain data.
-
-    Raises:
-        ConfigurationError: the file cannot be read, or is not YAML.
-    """
-    try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def mapping(item: Any, where: str) -> Mapping[str, Any]:
@@ -105,8 +90,8 @@ def _scalar(hint: type, item: Any, where: str) -> Any:
     if hint is float and not isinstance(item, bool):
         # YAML reads `5e-4`, without a point, as a text.
         try:
-            return float(item)
-        except (TypeError, ValueError):
+            return parse_number(item) if isinstance(item, str) else float(item)
+        except (TypeError, ValueError, OverflowError):
             pass
     # In Python a bool is an int, but `steps: true` is a mistake.
     elif isinstance(item, hint) and not (hint is int and isinstance(item, bool)):

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
+from palmfolio_runtime.config import ConfigError, parse_yaml
 from palmfolio_scorer.calibration.normalisation import Normalisation
 from palmfolio_scorer.traits.kind import TraitConfigError
 
@@ -50,7 +50,7 @@ def read_traits(path: Path) -> list[TraitSpec]:
         TraitConfigError: the file cannot be read or an entry is wrong.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise TraitConfigError(f"cannot read {path}: {error}") from error
     return parse_traits(text, str(path))
@@ -63,8 +63,8 @@ def parse_traits(text: str, path: str) -> list[TraitSpec]:
         TraitConfigError: the text is not YAML or an entry is wrong.
     """
     try:
-        loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        loaded = parse_yaml(text)
+    except ConfigError as error:
         raise TraitConfigError(f"cannot read {path}: {error}") from error
     if not isinstance(loaded, dict) or not isinstance(loaded.get("traits"), list):
         raise TraitConfigError(f"{path} must be a mapping with a list `traits`")

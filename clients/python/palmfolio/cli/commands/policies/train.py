@@ -134,7 +134,8 @@ def _settings(path: Path | None, **given: Any) -> "GrpoConfig":
     import dataclasses
 
     from palmfolio import GrpoConfig
-    from palmfolio.cli.files.yaml_values import build, read_yaml
+    from palmfolio.cli.files.yaml_values import build
+    from palmfolio.files.text import read_yaml
 
     config = GrpoConfig()
     if path is not None:

@@ -84,19 +84,15 @@ async def _serve(stack: "Stack", *, as_json: bool) -> None:
 
 
 def _sections(path: Path) -> dict[str, Any]:
-    import yaml
-
     from palmfolio._connection import SERVICES
+    from palmfolio.files.text import read_yaml
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not path.exists():
         raise ConfigurationError(
-            f"cannot read {path}: {error.strerror}. Write a file with the sections "
+            f"cannot read {path}: there is no such file. Write one with the sections "
             f"{', '.join(SERVICES)}, or run `palmfolio quickstart`, which makes one"
-        ) from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        )
+    content = read_yaml(path)
     sections = isinstance(content, dict) and all(isinstance(v, dict) for v in content.values())
     if not sections or set(content) != set(SERVICES):
         raise ConfigurationError(

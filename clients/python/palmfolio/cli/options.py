@@ -50,7 +50,8 @@ Fields = Annotated[
 ]
 PROMPT_FILE = (
     ".txt with a prompt a line, or rows with a `prompt` and optionally a `reference` in .jsonl, "
-    ".json, .csv, .tsv or .parquet; each also .gz. `-` is standard input."
+    ".json, .csv, .tsv or .parquet; each also .gz. `-` is standard input, "
+    "`hub:OWNER/NAME@REVISION#SPLIT` a data set of the Hugging Face hub."
 )
 """Which files of prompts there are, for the help."""
 PolicyColumn = Annotated[

@@ -31,7 +31,8 @@ def read_prompts(
 
     Args:
         path: a file that ends in .txt (a prompt a line), .jsonl, .json, .csv, .tsv or .parquet,
-            each also with .gz; or `-` for standard input.
+            each also with .gz; `-` for standard input; or a data set of the Hugging Face hub,
+            `hub:OWNER/NAME@REVISION#SPLIT`.
         format: the format, whatever the ending; required for standard input.
         fields: column by field, for columns with another name: `{"prompt": "question"}`.
 

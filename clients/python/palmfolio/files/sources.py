@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from palmfolio.errors import ConfigurationError
-from palmfolio.files.formats import documents, lines, parquet, tables
+from palmfolio.files.formats import documents, hub, lines, parquet, tables
 from palmfolio.files.formats.row import Fault, Row
 
 STDIN = "-"
@@ -48,7 +48,7 @@ class Source:
 
 
 def open_source(path: Path | str, format: str | None = None) -> Source:
-    """The rows of a file, or of standard input for `-`.
+    """The rows of a file, of standard input for `-`, or of a data set for `hub:OWNER/NAME@…`.
 
     Args:
         path: the file. Its ending says its format: `.jsonl`, `.CSV.gz` …
@@ -57,6 +57,8 @@ def open_source(path: Path | str, format: str | None = None) -> Source:
     Raises:
         ConfigurationError: the format is unknown, or the input cannot be read.
     """
+    if str(path).startswith(hub.PREFIX):
+        return Source(str(path), functools.partial(hub.hub_rows, str(path)))
     name = "standard input" if str(path) == STDIN else str(path)
     kind, compressed = _stated(format) if format is not None else _of_ending(path, name)
     if str(path) == STDIN:

@@ -23,7 +23,8 @@ def score(
         typer.Argument(
             metavar="FILE",
             help="Rows with a `prompt`, a `response` and optionally a `reference`, in .jsonl, "
-            ".json, .csv, .tsv or .parquet; each also .gz. `-` is standard input.",
+            ".json, .csv, .tsv or .parquet; each also .gz. `-` is standard input, "
+            "`hub:OWNER/NAME@REVISION#SPLIT` a data set of the Hugging Face hub.",
             show_default=False,
         ),
     ] = None,

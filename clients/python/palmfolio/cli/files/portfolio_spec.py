@@ -28,6 +28,7 @@ from typing import Any
 from palmfolio.cli.files.yaml_values import build, mapping
 from palmfolio.errors import ConfigurationError
 from palmfolio.files import read_prompts
+from palmfolio.files.formats.hub import PREFIX
 from palmfolio.files.text import read_yaml
 from palmfolio.types import PortfolioSpec, Prompt
 
@@ -97,4 +98,6 @@ def _prompts(path: Path, key: str, value: Any) -> tuple[Prompt, ...]:
     named: PromptFile = build(PromptFile, value, f"{path}: {key}.")
     if not named.file:
         raise ConfigurationError(f"{path}: {key} is required: {key}: FILE")
-    return read_prompts(path.parent / named.file, format=named.format, fields=named.fields)
+    is_file = not named.file.startswith(PREFIX)
+    file = path.parent / named.file if is_file else named.file
+    return read_prompts(file, format=named.format, fields=named.fields)

@@ -87,6 +87,9 @@ def _answers(
 ) -> Iterator[Answer]:
     """The answers of one policy for each weights of the lattice."""
     traits = portfolio.spec.traits
+    # How many answers there are is no part of how each was sampled.
+    sampling = dataclasses.replace(portfolio.spec.sampling, samples_per_prompt=None)
+    samples = portfolio.spec.sampling.samples_per_prompt or 1
     numbers = {_key(prompt): number for number, prompt in enumerate(wanted.evaluation_prompts)}
     for weights, candidate in sorted(_best_by_weights(portfolio).items(), reverse=True):
         rewards: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
@@ -95,7 +98,7 @@ def _answers(
             number = numbers.get(_key(row.prompt)) if row.prompt else None
             # Another build may have measured other traits, or answers that were sampled otherwise.
             same = row.trait_version == portfolio.trait_versions.get(row.trait)
-            if number is None or not same or row.sampling != portfolio.spec.sampling:
+            if number is None or not same or row.sampling != sampling or row.sample >= samples:
                 continue
             rewards[number, row.sample][row.trait] = row.normalised
             responses[number, row.sample] = row.response

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from palmfolio_palm import certificate, uniform_lattice
+from palmfolio_scorer.models.store import ModelStore
+from palmfolio_scorer.samples import Sample
+from palmfolio_scorer.traits.catalogue.spec import parse_traits
+from palmfolio_scorer.traits.catalogue.trait_set import TraitSet
+from palmfolio_scorer.traits.kind import TextTrait
 
-FOLDER = Path(__file__).parents[3] / "benchmarks" / "paper"
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "benchmarks" / "paper"
 SEEDS = range(8)
 
 
@@ -140,3 +146,41 @@ def test_the_tables_are_printed(
     assert [row[0] for row in rows] == ["1", "2", "1", "2"]
     best = min(certificate(made.values, [p]).additive for p in range(10))
     assert rows[0][1] == f"{best:.4f}"
+
+
+def test_the_pool_at_hand_holds_what_its_answers_are_worth(
+    modules: dict[str, ModuleType],
+) -> None:
+    """The traits that need no reference give the answers the rewards that the file has."""
+    made = modules["pool"].read(modules["table"].POOL)
+    assert modules["table"].POOL.stat().st_size < 500_000
+    assert len(made.policies) == 15 and made.rewards.shape == (15, 40, 3) and not made.dropped
+    np.testing.assert_allclose(made.weights[::-1], uniform_lattice(3, 4)[::-1], atol=1e-9)
+    traits = TraitSet(parse_traits((ROOT / "examples/rlvr-gsm/traits.yaml").read_text(), "traits"))
+    traits.load(ModelStore("cpu"))
+    for served in traits:
+        trait = served.trait
+        column = made.traits.index(served.name)
+        if served.name == "correct" or not isinstance(trait, TextTrait):
+            continue
+        raw = [[trait.reward(Sample("", text)) for text in row] for row in made.responses]
+        rewards = served.normalisation.apply(np.array(raw)).reshape(15, 40, 2).mean(axis=2)
+        np.testing.assert_allclose(rewards, made.rewards[:, :, column], atol=1e-5)
+
+
+def test_the_readme_has_the_table_of_the_pool_at_hand(modules: dict[str, ModuleType]) -> None:
+    made = modules["pool"].read(modules["table"].POOL)
+    comparison = modules["comparison"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = {
+        cells[0]: cells[1:]
+        for line in text.splitlines()
+        if len(cells := line.strip("| ").split(" | ")) == 9
+    }
+    for size in (1, 3):
+        found = comparison.compare(made.values, made.values, made.weights, size, range(1))
+        columns = [(m, gap) for gap in comparison.OBJECTIVES for m in comparison.METHODS]
+        shown = dict(zip(columns, rows[str(size)], strict=True))
+        for method in (comparison.MINIMUM, comparison.UNIFORM):
+            for gap in comparison.OBJECTIVES:
+                assert shown[method, gap] == f"{found[method][gap]:.4f}"

@@ -1,6 +1,7 @@
 """Pages of a listing: one meaning of page size and page token for every service.
 
-A page size of 0 means 100, at most 1,000 are given, a negative one is refused. A page token is
+A page size of 0 means 100, at most 1,000 are given, a negative one is refused. A page whose rows do
+not fit into a message has fewer, and its token goes on after the last of them. A page token is
 opaque to clients. It holds the key of the last row of its page, and belongs to one listing with one
 set of filters: with another listing, or other filters, it is refused.
 """
@@ -14,10 +15,13 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from google.protobuf.message import Message
+
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import ServiceError, invalid_argument
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
 DEFAULT_PAGE_SIZE = 100
@@ -27,6 +31,10 @@ Key: TypeAlias = tuple[int | float | str, ...]
 """What a listing is ordered by: unique for each row."""
 
 Row = TypeVar("Row")
+Shown = TypeVar("Shown", bound=Message)
+
+# Of the field that holds a row's message: its number and its length.
+_FRAME_BYTES = 8
 
 _LARGEST_INTEGER = 2**63 - 1
 
@@ -46,21 +54,33 @@ class Page:
     scope: str
 
     def cut(
-        self, rows: Sequence[Row], key: Callable[[Row], Key], fitting: int = MAX_PAGE_SIZE
-    ) -> tuple[Sequence[Row], str]:
-        """The rows of this page, and the token of the next one; empty when this is the last.
+        self,
+        rows: Sequence[Row],
+        key: Callable[[Row], Key],
+        message: Callable[[Row], Shown],
+        max_bytes: int,
+    ) -> tuple[list[Shown], str]:
+        """The messages of this page, and the token of the next one; empty when this is the last.
 
         Args:
             rows: the rows after `after` in the listing's order, `size + 1` of them if there are.
             key: a row's key.
-            fitting: how many of the rows fit into a message, at least 1.
+            message: what shows a row.
+            max_bytes: of one gRPC message. A page takes half of it, but for a single large row.
         """
-        size = min(self.size, fitting)
+        shown: list[Shown] = []
+        left = max_bytes // 2
+        for row in rows[: self.size]:
+            made = message(row)
+            left -= made.ByteSize() + _FRAME_BYTES
+            if shown and left < 0:
+                break
+            shown.append(made)
         # One row more than the page holds tells whether there is a next page, without a count.
-        if len(rows) <= size:
-            return rows, ""
-        text = json.dumps([self.scope, *key(rows[size - 1])], separators=(",", ":"))
-        return rows[:size], base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        if len(shown) == len(rows):
+            return shown, ""
+        text = json.dumps([self.scope, *key(rows[len(shown) - 1])], separators=(",", ":"))
+        return shown, base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 class Listing:
@@ -71,11 +91,15 @@ class Listing:
         key: the types of the key's parts: `int` (0 to 2⁶³ − 1), `float`, `str`.
 
     Example:
+        >>> from palmfolio.v1 import scorer_pb2
         >>> policies = Listing("policies", float, str)
         >>> page = policies.page(page_size=2, page_token="")
-        >>> rows, token = page.cut([(3.0, "c"), (2.0, "b"), (1.0, "a")], key=lambda row: row)
-        >>> rows
-        [(3.0, 'c'), (2.0, 'b')]
+        >>> rows = [(3.0, "c"), (2.0, "b"), (1.0, "a")]
+        >>> shown, token = page.cut(
+        ...     rows, lambda row: row, lambda row: scorer_pb2.Trait(name=row[1]), 2**20
+        ... )
+        >>> [trait.name for trait in shown]
+        ['c', 'b']
         >>> policies.page(page_size=2, page_token=token).after
         (2.0, 'b')
     """
@@ -108,15 +132,27 @@ class Listing:
         return Page(size, self._read(page_token, scope) if page_token else None, scope)
 
     def newest_first(
-        self, session: "Session", table: type[Row], page_size: int, page_token: str
-    ) -> tuple[Sequence[Row], str]:
-        """One page of a table's rows, newest first, and the next page's token.
+        self,
+        session: "Session",
+        table: type[Row],
+        page_size: int,
+        page_token: str,
+        message: Callable[[Row], Shown],
+        max_bytes: int,
+        condition: "ColumnElement[bool] | None" = None,
+        filters: Mapping[str, Any] | None = None,
+    ) -> tuple[list[Shown], str]:
+        """One page of a table's rows as messages, newest first, and the next page's token.
 
         Args:
             table: has the columns `created` (a float) and `id` (a text), which are the listing's
                 key.
             page_size: as the client sent it.
             page_token: as the client sent it; empty for the first page.
+            message: what shows a row.
+            max_bytes: of one gRPC message.
+            condition: what a row must meet.
+            filters: what stands for the condition in the page tokens.
 
         Raises:
             ServiceError: as `page`.
@@ -124,14 +160,16 @@ class Listing:
         # Here, because the scorer has pages and no database.
         from sqlalchemy import select, tuple_
 
-        page = self.page(page_size, page_token)
+        page = self.page(page_size, page_token, filters)
         columns: Any = table
         query = select(table).order_by(columns.created.desc(), columns.id.desc())
         if page.after is not None:
             query = query.where(tuple_(columns.created, columns.id) < page.after)
+        if condition is not None:
+            query = query.where(condition)
         # One row more than the page tells whether there is another page.
         rows = session.scalars(query.limit(page.size + 1)).all()
-        return page.cut(rows, attrgetter("created", "id"))
+        return page.cut(rows, attrgetter("created", "id"), message, max_bytes)
 
     def _read(self, token: str, scope: str) -> Key:
         try:

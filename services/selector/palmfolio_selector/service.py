@@ -58,7 +58,13 @@ class SelectorService:
             SelectorServicer(self._state, parts, self._builds), server
         )
         operations_pb2_grpc.add_OperationsServicer_to_server(
-            OperationsServicer(parts.database, parts.changes, self._builds.cancel), server
+            OperationsServicer(
+                parts.database,
+                parts.changes,
+                self._builds.cancel,
+                parts.config.limits.max_message_bytes,
+            ),
+            server,
         )
 
     async def start(self) -> None:

@@ -105,7 +105,13 @@ class TrainerService:
         )
         trainer_pb2_grpc.add_TrainerServicer_to_server(TrainerServicer(parts), server)
         operations_pb2_grpc.add_OperationsServicer_to_server(
-            operations.OperationsServicer(self.database, self.changes, self._on_cancel), server
+            operations.OperationsServicer(
+                self.database,
+                self.changes,
+                self._on_cancel,
+                self.config.limits.max_message_bytes,
+            ),
+            server,
         )
 
     async def start(self) -> None:

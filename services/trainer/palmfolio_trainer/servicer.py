@@ -135,12 +135,13 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
     ) -> trainer_pb2.ListPoliciesResponse:
         """One page of policies, newest first."""
         self._parts.require_ready()
-        rows, token = await self._parts.database.run(
-            policies.list_page, request.page_size, request.page_token
+        shown, token = await self._parts.database.run(
+            policies.list_page,
+            request.page_size,
+            request.page_token,
+            self._parts.config.limits.max_message_bytes,
         )
-        return trainer_pb2.ListPoliciesResponse(
-            policies=[policies.to_proto(row) for row in rows], next_page_token=token
-        )
+        return trainer_pb2.ListPoliciesResponse(policies=shown, next_page_token=token)
 
     async def DeletePolicy(
         self, request: trainer_pb2.DeletePolicyRequest, context: Context

@@ -21,6 +21,7 @@ from palmfolio_runtime.operations import (
 )
 from palmfolio_runtime.serving.rpc_types import Context
 
+MAX_BYTES = 2**24
 METADATA = trainer_pb2.TrainPolicyMetadata(policy="policies/a")
 
 
@@ -59,8 +60,8 @@ async def test_pages_show_every_operation_once(database: Database) -> None:
     made = [(await create(database)).id for _ in range(7)]
     seen, token = [], ""
     while True:
-        rows, token = await database.run(operations.list_page, 3, token)
-        seen += [row.id for row in rows]
+        shown, token = await database.run(operations.list_page, 3, token, MAX_BYTES)
+        seen += [operation.name.removeprefix("operations/") for operation in shown]
         if not token:
             break
     assert seen == made[::-1]
@@ -69,7 +70,7 @@ async def test_pages_show_every_operation_once(database: Database) -> None:
 @pytest.mark.parametrize("token", ["?", "bm90IGEgdG9rZW4=", "\x00"])
 async def test_a_foreign_page_token_is_refused(database: Database, token: str) -> None:
     with pytest.raises(ServiceError, match="page_token"):
-        await database.run(operations.list_page, 3, token)
+        await database.run(operations.list_page, 3, token, MAX_BYTES)
 
 
 async def test_a_request_id_answers_the_same_and_no_other_body(database: Database) -> None:
@@ -118,7 +119,7 @@ async def test_wait_returns_at_its_timeout_and_cancel_is_told(database: Database
     async def on_cancel(operation: OperationRow) -> None:
         told.append(operation.id)
 
-    servicer = OperationsServicer(database, Changes(), on_cancel)
+    servicer = OperationsServicer(database, Changes(), on_cancel, MAX_BYTES)
     name = f"operations/{row.id}"
     wait = operations_pb2.WaitOperationRequest(name=name)
     wait.timeout.FromMilliseconds(20)
@@ -151,3 +152,118 @@ async def test_event_numbers_have_64_bits(database: Database, after: int) -> Non
 
 def event_of(number: int) -> trainer_pb2.TrainingEvent:
     return trainer_pb2.TrainingEvent(number=number)
+
+
+@pytest.fixture
+def servicer(database: Database) -> OperationsServicer:
+    """The calls about operations, none of which is ever cancelled."""
+
+    async def on_cancel(_: OperationRow) -> None:
+        raise AssertionError("nothing is cancelled here")
+
+    return OperationsServicer(database, Changes(), on_cancel, 40_000)
+
+
+CONTEXT = mock.create_autospec(Context, instance=True)
+
+
+@pytest.mark.parametrize("parts", [{}, {"seconds": 0}, {"nanos": 0}, {"nanos": 1}])
+async def test_waiting_for_no_time_answers_at_once(
+    database: Database, servicer: OperationsServicer, parts: dict[str, int]
+) -> None:
+    request = operations_pb2.WaitOperationRequest(name=f"operations/{(await create(database)).id}")
+    request.timeout.SetInParent()
+    for field, value in parts.items():
+        setattr(request.timeout, field, value)
+    async with asyncio.timeout(20):
+        assert not (await servicer.WaitOperation(request, CONTEXT)).done
+
+
+async def test_waiting_without_a_timeout_waits_for_the_end(
+    database: Database, servicer: OperationsServicer
+) -> None:
+    row = await create(database)
+    request = operations_pb2.WaitOperationRequest(name=f"operations/{row.id}")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await servicer.WaitOperation(request, CONTEXT)
+    await database.run(lambda s: operations.cancel(s, operations.get(s, request.name)))
+    assert (await servicer.WaitOperation(request, CONTEXT)).done
+
+
+@pytest.mark.parametrize("seconds", [-1, -(10**11)])
+async def test_a_negative_timeout_is_refused(
+    database: Database, servicer: OperationsServicer, seconds: int
+) -> None:
+    request = operations_pb2.WaitOperationRequest(name=f"operations/{(await create(database)).id}")
+    request.timeout.seconds = seconds
+    with pytest.raises(ServiceError, match=r"timeout: .* is negative"):
+        await servicer.WaitOperation(request, CONTEXT)
+
+
+@pytest.mark.parametrize("seconds", [10**11, 10**18, 2**63 - 1])
+async def test_a_timeout_of_any_length_can_be_waited_for(
+    database: Database, servicer: OperationsServicer, seconds: int
+) -> None:
+    row = await create(database)
+    request = operations_pb2.WaitOperationRequest(name=f"operations/{row.id}")
+    request.timeout.seconds = seconds
+    await database.run(lambda s: operations.cancel(s, operations.get(s, request.name)))
+    assert (await servicer.WaitOperation(request, CONTEXT)).done
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", "both"),
+        ("  ", "both"),
+        ("done=true", "done"),
+        (" done = true ", "done"),
+        ("done=false", "running"),
+    ],
+)
+async def test_operations_are_filtered(
+    database: Database, servicer: OperationsServicer, text: str, wanted: str
+) -> None:
+    rows = [await create(database) for _ in range(5)]
+    names = [f"operations/{row.id}" for row in rows]
+    for name in names[:2]:
+        await database.run(lambda s, name=name: operations.cancel(s, operations.get(s, name)))
+    seen, token = [], ""
+    while True:
+        request = operations_pb2.ListOperationsRequest(filter=text, page_size=1, page_token=token)
+        page = await servicer.ListOperations(request, CONTEXT)
+        seen += [operation.name for operation in page.operations]
+        token = page.next_page_token
+        if not token:
+            break
+    expected = {"both": names, "done": names[:2], "running": names[2:]}[wanted]
+    assert seen == expected[::-1]
+
+
+@pytest.mark.parametrize(
+    "text", ["done", "done=yes", "state=done", "done=true OR done=false", "*", "DONE=true", "\0"]
+)
+async def test_a_filter_that_is_not_known_is_refused(
+    servicer: OperationsServicer, text: str
+) -> None:
+    """It was ignored, and the answer was all operations."""
+    with pytest.raises(ServiceError, match=r"filter: .* is not `done=true` or `done=false`"):
+        await servicer.ListOperations(operations_pb2.ListOperationsRequest(filter=text), CONTEXT)
+
+
+async def test_a_page_of_large_operations_fits_into_a_message(
+    database: Database, servicer: OperationsServicer
+) -> None:
+    large = trainer_pb2.TrainPolicyMetadata(policy="policies/" + "a" * 9000)
+    for _ in range(7):
+        await database.run(operations.create, "train_policy", "policies/a", large)
+    seen, token = 0, ""
+    while True:
+        request = operations_pb2.ListOperationsRequest(page_token=token)
+        page = await servicer.ListOperations(request, CONTEXT)
+        assert page.ByteSize() <= 40_000
+        seen, token = seen + len(page.operations), page.next_page_token
+        if not token:
+            break
+    assert seen == 7

@@ -10,7 +10,7 @@ from alembic.config import Config
 from google.protobuf import any_pb2
 from sqlalchemy import Connection, inspect, text
 
-from palmfolio.v1 import portfolios_pb2
+from palmfolio.v1 import evaluations_pb2, portfolios_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import OperationRow
 from palmfolio_runtime.prompts import Prompt
@@ -209,7 +209,14 @@ async def test_prompts_become_records_and_keep_their_results(empty: Database) ->
         # A prompt that is asked again is the same row; with a reference it is another row.
         asked = [Prompt.of_text("why?"), Prompt.of_text("why?", "because")]
         keys = prompt_sets.ensure_prompts(session, asked)
-        (reward,), _ = listing.list_page(session, listing.Filter(), 10, "")
+        rewards: list[listing.StoredReward] = []
+
+        def noted(reward: listing.StoredReward) -> evaluations_pb2.Evaluation:
+            rewards.append(reward)
+            return evaluations_pb2.Evaluation()
+
+        listing.list_page(session, listing.Filter(), 10, "", noted, 2**24)
+        (reward,) = rewards
         measurement = Measurement("set", 1, 3, 1, {"brevity": 2})
         answers = evaluations.answers(session, measurement, "policies/p", 3)
         rows = {name: session.get(OperationRow, name).response for name in ("b", "f")}

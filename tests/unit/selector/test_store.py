@@ -21,7 +21,13 @@ from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.domain.spec import Settings
 from palmfolio_selector.store import evaluations, policies, portfolios, prompt_sets, values
 from palmfolio_selector.store.evaluations import Progress, Reward
-from palmfolio_selector.store.tables import Base, MeanRow, PortfolioState, TrainingState
+from palmfolio_selector.store.tables import (
+    Base,
+    MeanRow,
+    PortfolioRow,
+    PortfolioState,
+    TrainingState,
+)
 
 PROMPTS = [Prompt.of_text(text) for text in ("why?", "how?", "when?")]
 SETTINGS: Settings = {"temperature": 1.0, "max_tokens": 16, "top_p": 1.0, "seed": 0}
@@ -358,17 +364,22 @@ async def test_pages_show_every_portfolio_once_newest_first(database: Database) 
     seen: list[str] = []
     token = ""
     while True:
-        rows, token = await database.run(portfolios.list_page, 2, token)
-        seen += [row.id for row in rows]
+        shown, token = await database.run(portfolios.list_page, 2, token, shown_as, 2**20)
+        seen += [portfolio.name for portfolio in shown]
         if not token:
             break
     assert seen == names[::-1]
 
 
+def shown_as(row: PortfolioRow) -> portfolios_pb2.Portfolio:
+    """The message that shows a portfolio in a listing."""
+    return portfolios_pb2.Portfolio(name=row.id)
+
+
 @pytest.mark.parametrize("token", ["?", "bm90IGEgdG9rZW4="])
 async def test_a_foreign_page_token_is_refused(database: Database, token: str) -> None:
     with pytest.raises(ServiceError, match="page_token"):
-        await database.run(portfolios.list_page, 2, token)
+        await database.run(portfolios.list_page, 2, token, shown_as, 2**20)
 
 
 async def test_trainings_of_other_builds_are_known(database: Database) -> None:

@@ -253,14 +253,14 @@ async def test_policies_are_listed_newest_first_a_page_at_a_time(database: Datab
         await admit(database, str(seed), training(seed=seed))
     seen, token = [], ""
     while True:
-        rows, token = await database.run(policies.list_page, 2, token)
-        seen += [row.id for row in rows]
+        shown, token = await database.run(policies.list_page, 2, token, 2**20)
+        seen += [policy.name.removeprefix("policies/") for policy in shown]
         if not token:
             break
     expected = [training(seed=seed).address for seed in (2, 1, 0)]
     assert seen == [*expected, BASE.policy_id]
     with pytest.raises(ServiceError, match="page_token"):
-        await database.run(policies.list_page, 2, "nonsense")
+        await database.run(policies.list_page, 2, "nonsense", 2**20)
 
 
 async def test_deleting_needs_a_policy_that_nothing_uses(database: Database) -> None:

@@ -62,10 +62,24 @@ def unfinished(session: Session, kind: str) -> Sequence[OperationRow]:
 
 
 def list_page(
-    session: Session, page_size: int, page_token: str
-) -> tuple[Sequence[OperationRow], str]:
-    """One page of operations, newest first, and the next page's token (empty on the last)."""
-    return _LISTING.newest_first(session, OperationRow, page_size, page_token)
+    session: Session,
+    page_size: int,
+    page_token: str,
+    max_bytes: int,
+    done: bool | None = None,
+) -> tuple[list[operations_pb2.Operation], str]:
+    """One page of operations, newest first, and the next page's token (empty on the last).
+
+    Args:
+        max_bytes: of one gRPC message.
+        done: only operations that are done, or that are not; None for both.
+    """
+    running = OperationRow.state == OperationState.RUNNING
+    condition = None if done is None else ~running if done else running
+    filters = {} if done is None else {"done": done}
+    return _LISTING.newest_first(
+        session, OperationRow, page_size, page_token, to_proto, max_bytes, condition, filters
+    )
 
 
 def set_metadata(session: Session, row: OperationRow, metadata: Message) -> None:

@@ -44,10 +44,13 @@ class ScorerServicer(scorer_pb2_grpc.ScorerServicer):
         served = list(enumerate(self._runtime.traits))
         if page.after is not None:
             served = [(position, trait) for position, trait in served if (position,) > page.after]
-        rows, token = page.cut(served, lambda row: (row[0],))
-        return scorer_pb2.ListTraitsResponse(
-            traits=[trait_message(trait) for _, trait in rows], next_page_token=token
+        shown, token = page.cut(
+            served,
+            lambda row: (row[0],),
+            lambda row: trait_message(row[1]),
+            self._runtime.config.limits.max_message_bytes,
         )
+        return scorer_pb2.ListTraitsResponse(traits=shown, next_page_token=token)
 
     async def GetServerInfo(
         self, request: types_pb2.GetServerInfoRequest, context: Context

@@ -84,15 +84,14 @@ class EvaluationCalls(CallGroup):
             names.POLICIES.parse(request.policy, "policy")
         if request.source:
             names.check_chosen_id(request.source, "source")
-        rewards, token = await self._database.run(_page, request)
-        return selector_pb2.ListEvaluationsResponse(
-            evaluations=[_message(reward) for reward in rewards], next_page_token=token
-        )
+        limits = self._server.config.limits
+        shown, token = await self._database.run(_page, request, limits.max_message_bytes)
+        return selector_pb2.ListEvaluationsResponse(evaluations=shown, next_page_token=token)
 
 
 def _page(
-    session: Session, request: selector_pb2.ListEvaluationsRequest
-) -> tuple[list[listing.StoredReward], str]:
+    session: Session, request: selector_pb2.ListEvaluationsRequest, max_bytes: int
+) -> tuple[list[evaluations_pb2.Evaluation], str]:
     sampling = None
     if request.source:
         sampling = evaluations.find_sampling(session, source_settings(request.source))
@@ -101,7 +100,9 @@ def _page(
             return [], ""
     trait = names.TRAITS.short(request.trait)
     wanted = listing.Filter(request.policy, trait, sampling)
-    return listing.list_page(session, wanted, request.page_size, request.page_token)
+    return listing.list_page(
+        session, wanted, request.page_size, request.page_token, _message, max_bytes
+    )
 
 
 def _read_header(

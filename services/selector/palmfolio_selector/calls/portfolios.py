@@ -29,7 +29,8 @@ class PortfolioCalls(CallGroup):
     ) -> selector_pb2.ListPortfoliosResponse:
         """Portfolios, newest first."""
         self._state.check_ready()
-        return await self._database.run(_page, request)
+        limits = self._server.config.limits
+        return await self._database.run(_page, request, limits.max_message_bytes)
 
     async def DeletePortfolio(
         self, request: selector_pb2.DeletePortfolioRequest, context: Context
@@ -54,13 +55,16 @@ def _portfolio(session: Session, identifier: str) -> portfolios_pb2.Portfolio:
 
 
 def _page(
-    session: Session, request: selector_pb2.ListPortfoliosRequest
+    session: Session, request: selector_pb2.ListPortfoliosRequest, max_bytes: int
 ) -> selector_pb2.ListPortfoliosResponse:
-    rows, token = portfolios.list_page(session, request.page_size, request.page_token)
-    return selector_pb2.ListPortfoliosResponse(
-        portfolios=[messages.portfolio(session, row, answers=False) for row in rows],
-        next_page_token=token,
+    shown, token = portfolios.list_page(
+        session,
+        request.page_size,
+        request.page_token,
+        lambda row: messages.portfolio(session, row, answers=False),
+        max_bytes,
     )
+    return selector_pb2.ListPortfoliosResponse(portfolios=shown, next_page_token=token)
 
 
 def _route(

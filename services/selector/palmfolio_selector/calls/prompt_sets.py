@@ -46,7 +46,8 @@ class PromptSetCalls(CallGroup):
     ) -> prompts_pb2.ListPromptSetsResponse:
         """Sets, newest first, without their prompts."""
         self._state.check_ready()
-        return await self._database.run(_sets, request)
+        max_bytes = self._server.config.limits.max_message_bytes
+        return await self._database.run(_sets, request, max_bytes)
 
     async def ListPrompts(
         self, request: prompts_pb2.ListPromptsRequest, context: Context
@@ -54,8 +55,7 @@ class PromptSetCalls(CallGroup):
         """The prompts of a set, page by page."""
         self._state.check_ready()
         names.PROMPT_SETS.parse(request.prompt_set, "prompt_set")
-        # Half a message is for what a page holds in addition, and for clients with smaller limits.
-        max_bytes = self._server.config.limits.max_message_bytes // 2
+        max_bytes = self._server.config.limits.max_message_bytes
         return await self._database.run(_prompts, request, max_bytes)
 
 
@@ -81,14 +81,21 @@ def _summary(session: Session, identifier: str) -> prompts_pb2.PromptSet:
 
 
 def _sets(
-    session: Session, request: prompts_pb2.ListPromptSetsRequest
+    session: Session, request: prompts_pb2.ListPromptSetsRequest, max_bytes: int
 ) -> prompts_pb2.ListPromptSetsResponse:
-    rows, token = prompt_sets.list_page(session, request.page_size, request.page_token)
-    sizes = prompt_sets.sizes(session, [row.id for row in rows])
-    return prompts_pb2.ListPromptSetsResponse(
-        prompt_sets=[portfolios.prompt_set_summary(row, sizes.get(row.id, 0)) for row in rows],
-        next_page_token=token,
+    shown, token = prompt_sets.list_page(
+        session,
+        request.page_size,
+        request.page_token,
+        lambda row: portfolios.prompt_set_summary(row, 0),
+        max_bytes,
     )
+    # All at once: a query for each set would take long.
+    identifiers = [names.PROMPT_SETS.id(summary.name) for summary in shown]
+    sizes = prompt_sets.sizes(session, identifiers)
+    for identifier, summary in zip(identifiers, shown, strict=True):
+        summary.prompt_count = sizes.get(identifier, 0)
+    return prompts_pb2.ListPromptSetsResponse(prompt_sets=shown, next_page_token=token)
 
 
 def _prompts(
@@ -98,6 +105,4 @@ def _prompts(
     prompts, token = prompt_sets.prompts_page(
         session, identifier, request.page_size, request.page_token, max_bytes
     )
-    return prompts_pb2.ListPromptsResponse(
-        prompts=[prompt.to_message() for prompt in prompts], next_page_token=token
-    )
+    return prompts_pb2.ListPromptsResponse(prompts=prompts, next_page_token=token)

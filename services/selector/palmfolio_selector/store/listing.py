@@ -1,10 +1,12 @@
 """Pages of stored rewards."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import and_, select, tuple_
 from sqlalchemy.orm import Session
 
+from palmfolio.v1 import evaluations_pb2
 from palmfolio_runtime.pages import Listing
 from palmfolio_runtime.prompts import Prompt
 from palmfolio_selector.store.prompt_sets import prompt_of
@@ -57,8 +59,13 @@ class Filter:
 
 
 def list_page(
-    session: Session, wanted: Filter, size: int, token: str
-) -> tuple[list[StoredReward], str]:
+    session: Session,
+    wanted: Filter,
+    size: int,
+    token: str,
+    message: Callable[[StoredReward], evaluations_pb2.Evaluation],
+    max_bytes: int,
+) -> tuple[list[evaluations_pb2.Evaluation], str]:
     """One page of evaluations in the order of their keys, and the next page's token."""
     page = _LISTING.page(size, token, asdict(wanted))
     query = (
@@ -87,23 +94,34 @@ def list_page(
         query = query.where(EvaluationRow.sampling == wanted.sampling)
     if page.after is not None:
         query = query.where(tuple_(*_KEY) > page.after)
-    rows, next_token = page.cut(session.execute(query).all(), lambda row: _key(row[0]))
-    listed = [
-        StoredReward(
-            policy=policy.name,
-            prompt=prompt_of(prompt),
-            sample=row.sample,
-            trait=trait.name,
-            trait_version=trait.version,
-            raw=row.raw,
-            normalised=row.normalised,
-            failure=row.failure,
-            settings=sampling.settings,
-            response=response,
-        )
-        for row, policy, prompt, trait, sampling, response in rows
-    ]
-    return listed, next_token
+    return page.cut(
+        session.execute(query).all(),
+        lambda row: _key(row[0]),
+        lambda row: message(_stored_reward(*row)),
+        max_bytes,
+    )
+
+
+def _stored_reward(
+    row: EvaluationRow,
+    policy: PolicyRow,
+    prompt: PromptRow,
+    trait: TraitRow,
+    sampling: SamplingRow,
+    response: str | None,
+) -> StoredReward:
+    return StoredReward(
+        policy=policy.name,
+        prompt=prompt_of(prompt),
+        sample=row.sample,
+        trait=trait.name,
+        trait_version=trait.version,
+        raw=row.raw,
+        normalised=row.normalised,
+        failure=row.failure,
+        settings=sampling.settings,
+        response=response,
+    )
 
 
 def _key(row: EvaluationRow) -> tuple[int, ...]:

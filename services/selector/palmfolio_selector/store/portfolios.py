@@ -1,7 +1,7 @@
 """Portfolios, the trainings that they want and the candidates they were chosen from."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.rpc import status_pb2
@@ -228,9 +228,15 @@ def candidates(session: Session, portfolio: str) -> list[StoredCandidate]:
     return [StoredCandidate(*row) for row in session.execute(query)]
 
 
-def list_page(session: Session, size: int, token: str) -> tuple[Sequence[PortfolioRow], str]:
+def list_page(
+    session: Session,
+    size: int,
+    token: str,
+    message: Callable[[PortfolioRow], portfolios_pb2.Portfolio],
+    max_bytes: int,
+) -> tuple[list[portfolios_pb2.Portfolio], str]:
     """One page of portfolios, newest first, and the next page's token (empty on the last)."""
-    return _LISTING.newest_first(session, PortfolioRow, size, token)
+    return _LISTING.newest_first(session, PortfolioRow, size, token, message, max_bytes)
 
 
 def delete(session: Session, identifier: str) -> None:

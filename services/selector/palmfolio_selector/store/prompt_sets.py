@@ -1,13 +1,13 @@
 """Prompt sets in the database."""
 
-import itertools
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import distinct, func, select
 from sqlalchemy.orm import Session
 
+from palmfolio.v1 import prompts_pb2
 from palmfolio_runtime import names
 from palmfolio_runtime.digest import digest
 from palmfolio_runtime.errors import not_found
@@ -109,9 +109,15 @@ def prompts_of(session: Session, identifier: str) -> list[Prompt]:
     return [prompt_of(row, tags) for row, tags in session.execute(query)]
 
 
-def list_page(session: Session, size: int, token: str) -> tuple[Sequence[PromptSetRow], str]:
+def list_page(
+    session: Session,
+    size: int,
+    token: str,
+    message: Callable[[PromptSetRow], prompts_pb2.PromptSet],
+    max_bytes: int,
+) -> tuple[list[prompts_pb2.PromptSet], str]:
     """One page of sets, newest first, and the next page's token (empty on the last)."""
-    return _SETS.newest_first(session, PromptSetRow, size, token)
+    return _SETS.newest_first(session, PromptSetRow, size, token, message, max_bytes)
 
 
 def sizes(session: Session, identifiers: Sequence[str]) -> dict[str, int]:
@@ -127,14 +133,14 @@ def sizes(session: Session, identifiers: Sequence[str]) -> dict[str, int]:
 
 def prompts_page(
     session: Session, identifier: str, size: int, token: str, max_bytes: int
-) -> tuple[list[Prompt], str]:
+) -> tuple[list[prompts_pb2.Prompt], str]:
     """One page of a set's prompts, in order, and the next page's token (empty on the last).
 
     Args:
         identifier: the set's id.
         size: prompts of the page, as the client asks for it.
         token: as the client sent it.
-        max_bytes: of the prompts in a message together; one prompt is given in any case.
+        max_bytes: of one gRPC message.
 
     Raises:
         ServiceError: NOT_FOUND for the set, INVALID_ARGUMENT for size or token.
@@ -151,11 +157,12 @@ def prompts_page(
     )
     if page.after is not None:
         query = query.where(members.position > page.after[0])
-    rows = [(position, prompt_of(row, tags)) for position, row, tags in session.execute(query)]
-    ends = itertools.accumulate(prompt.to_message().ByteSize() for _, prompt in rows)
-    fitting = max(1, sum(end <= max_bytes for end in ends))
-    kept, following = page.cut(rows, key=lambda row: (row[0],), fitting=fitting)
-    return [prompt for _, prompt in kept], following
+    return page.cut(
+        session.execute(query).all(),
+        lambda row: (row[0],),
+        lambda row: prompt_of(row[1], row[2]).to_message(),
+        max_bytes,
+    )
 
 
 def without_reference(

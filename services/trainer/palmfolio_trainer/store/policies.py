@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from google.longrunning import operations_pb2
 from google.rpc import status_pb2
@@ -194,9 +194,11 @@ def _check_queue(session: Session, max_alive_jobs: int) -> None:
         )
 
 
-def list_page(session: Session, page_size: int, page_token: str) -> tuple[Sequence[PolicyRow], str]:
+def list_page(
+    session: Session, page_size: int, page_token: str, max_bytes: int
+) -> tuple[list[trainer_pb2.Policy], str]:
     """One page of policies, newest first, and the next page's token (empty on the last)."""
-    return _LISTING.newest_first(session, PolicyRow, page_size, page_token)
+    return _LISTING.newest_first(session, PolicyRow, page_size, page_token, to_proto, max_bytes)
 
 
 def delete(session: Session, name: str) -> PolicyRow:

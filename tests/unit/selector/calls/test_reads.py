@@ -251,7 +251,7 @@ async def test_operations_are_read_without_writing(
     chosen_from = await filled(servicer)
     spec = canonical_spec(make_spec(chosen_from.evaluations.prompt_set), SelectorLimits())
     name = await database.run(begin_prepared, spec)
-    calls = OperationsServicer(database, parts.changes, Builds(parts).cancel)
+    calls = OperationsServicer(database, parts.changes, Builds(parts).cancel, 2**24)
     with only_reads(database):
         await calls.GetOperation(operations_pb2.GetOperationRequest(name=name), CONTEXT)
         await calls.ListOperations(operations_pb2.ListOperationsRequest(), CONTEXT)

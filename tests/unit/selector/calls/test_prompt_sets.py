@@ -8,7 +8,6 @@ import pytest
 from palmfolio.v1 import prompts_pb2, selector_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.errors import ServiceError
-from palmfolio_runtime.prompts import Prompt
 from palmfolio_runtime.serving.rpc_types import Context
 from palmfolio_selector.builds.context import ServerParts
 from palmfolio_selector.builds.runner import Builds
@@ -82,12 +81,12 @@ async def test_prompts_come_in_the_order_of_the_set(servicer: SelectorServicer) 
     assert await _prompts(servicer, name, 0) == [texts]
 
 
-@pytest.mark.parametrize(("max_bytes", "sizes"), [(2500, [2, 2, 1]), (1, [1] * 5), (9999, [5])])
+@pytest.mark.parametrize(("max_bytes", "sizes"), [(5000, [2, 2, 1]), (1, [1] * 5), (19999, [5])])
 async def test_a_page_ends_before_it_outgrows_a_message(
     database: Database, servicer: SelectorServicer, max_bytes: int, sizes: list[int]
 ) -> None:
     name = await _stored(servicer, *(character * 1000 for character in "abcde"))
-    pages: list[list[Prompt]] = []
+    pages: list[list[prompts_pb2.Prompt]] = []
     token = ""
     while not pages or token:
         page, token = await database.run(
@@ -95,7 +94,7 @@ async def test_a_page_ends_before_it_outgrows_a_message(
         )
         pages.append(page)
     assert [len(page) for page in pages] == sizes
-    assert [prompt.plain_text[0] for page in pages for prompt in page] == list("abcde")
+    assert [prompt.text[0] for page in pages for prompt in page] == list("abcde")
 
 
 async def test_the_largest_sets_can_be_listed(servicer: SelectorServicer) -> None:

@@ -281,6 +281,6 @@ def test_texts_that_a_terminal_cannot_show_are_escaped(
     shown[0].flush()
     shown[1].flush()
     assert ended.value.code == 1
-    buffers = [stream.buffer.getvalue() for stream in shown]  # type: ignore[attr-defined]
+    buffers = [stream.buffer.getvalue() for stream in shown]
     assert b"2 of 4 samples could not be scored: line 2: response: is not valid UTF-8" in buffers[1]
     assert b"Traceback" not in buffers[1] and buffers[0]

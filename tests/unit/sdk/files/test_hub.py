@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-import datasets
+import datasets  # type: ignore[import-untyped]
 import pytest
 
 from palmfolio import Prompt

@@ -45,7 +45,7 @@ def _loaded(name: str) -> Any:
             f"are read again: {_FORM}"
         )
     try:
-        import datasets
+        import datasets  # type: ignore[import-untyped]
     except ImportError as error:
         raise ConfigurationError(
             f"reading data sets needs datasets, which cannot be used here ({error}). "

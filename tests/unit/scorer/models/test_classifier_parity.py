@@ -19,7 +19,7 @@ RESPONSES = [
     "fine answer",
     "fine answer</s>",
     "<s><pad></s> [SEP] <unk>",
-    "yes " * 70,
+    "yes " * 150,
     "no",
     "",
     " ",
@@ -105,7 +105,7 @@ def test_the_longest_texts_are_what_the_positions_take(kind: str, limit: int) ->
     """The table has 130 positions; RoBERTa's family leaves out those up to the padding token's."""
     trait = _trait(kind, pair=False)
     assert trait.model.tokeniser.max_tokens == limit
-    texts = ["yes " * n for n in (63, 64, 65, 66)]
+    texts = ["a" * n for n in (126, 127, 128, 129, 300)]
     samples = [Sample("", text) for text in texts]
     expected = [_expected(kind, text, limit) for text in texts]
     assert _rewards(trait, samples) == pytest.approx(expected, abs=1e-4)

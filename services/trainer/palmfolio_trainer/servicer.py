@@ -139,7 +139,7 @@ class TrainerServicer(trainer_pb2_grpc.TrainerServicer):
             policies.list_page,
             request.page_size,
             request.page_token,
-            self._parts.config.limits.max_message_bytes,
+            self._parts.limits.max_message_bytes,
         )
         return trainer_pb2.ListPoliciesResponse(policies=shown, next_page_token=token)
 

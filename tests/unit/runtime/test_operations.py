@@ -212,6 +212,10 @@ async def test_a_timeout_of_any_length_can_be_waited_for(
     assert (await servicer.WaitOperation(request, CONTEXT)).done
 
 
+def _cancel(session: Session, name: str) -> None:
+    operations.cancel(session, operations.get(session, name))
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -228,7 +232,7 @@ async def test_operations_are_filtered(
     rows = [await create(database) for _ in range(5)]
     names = [f"operations/{row.id}" for row in rows]
     for name in names[:2]:
-        await database.run(lambda s, name=name: operations.cancel(s, operations.get(s, name)))
+        await database.run(_cancel, name)
     seen, token = [], ""
     while True:
         request = operations_pb2.ListOperationsRequest(filter=text, page_size=1, page_token=token)

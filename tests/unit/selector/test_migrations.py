@@ -14,8 +14,9 @@ from palmfolio.v1 import evaluations_pb2, portfolios_pb2
 from palmfolio_runtime.database import Database
 from palmfolio_runtime.operations import OperationRow
 from palmfolio_runtime.prompts import Prompt
+from palmfolio_selector.domain.coverage import Exclusion
 from palmfolio_selector.domain.measurement import Measurement
-from palmfolio_selector.store import evaluations, listing, prompt_sets, values
+from palmfolio_selector.store import evaluations, listing, portfolios, prompt_sets, values
 from palmfolio_selector.store.tables import Base
 
 # Rows as version 0002 wrote them.
@@ -283,3 +284,21 @@ async def test_numbers_of_events_have_64_bits_on_postgresql(postgres_url: str) -
         types = {column["name"]: str(column["type"]) for column in inspector.get_columns(table)}
         assert types[name] == "BIGINT"
     database.close()
+
+
+async def test_portfolios_keep_their_content_when_exclusions_come(empty: Database) -> None:
+    migrate(empty, "0005")
+    with empty.engine.begin() as connection:
+        insert(connection)
+        before = stored(connection)
+    await empty.migrate("palmfolio_selector.store")
+    with empty.engine.connect() as connection:
+        assert stored(connection) == before
+    exclusion = Exclusion("policies/p", 3, "3 of 4 prompts have every reward")
+    # An action that is repeated after a crash notes it again.
+    for _ in range(2):
+        await empty.run(lambda session: portfolios.exclude(session, "p", exclusion))
+    assert await empty.run(lambda session: portfolios.exclusions(session, "p")) == (exclusion,)
+    migrate(empty, "0005", down=True)
+    with empty.engine.connect() as connection:
+        assert stored(connection) == before

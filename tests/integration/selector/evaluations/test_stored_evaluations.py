@@ -293,7 +293,7 @@ def test_values_without_prompts_can_be_imported(caller: Caller) -> None:
         ({"policy": "nobody"}, "evaluations[0].policy"),
         ({"rewards": [0.5, 0.5]}, "evaluations[0].rewards"),
         ({"rewards": [0.5, 0.5, 1.5]}, "evaluations[0].rewards[2]"),
-        ({"rewards": [0.5, float("nan"), 0.5]}, "evaluations[0].rewards[1]"),
+        ({"rewards": [0.5, float("inf"), 0.5]}, "evaluations[0].rewards[1]"),
         ({"sample": -1}, "evaluations[0].sample"),
         ({"prompt": {"text": "x" * 40_000}}, "evaluations[0].prompt"),
     ],

@@ -1,0 +1,1 @@
+"""Evaluations that were made elsewhere, over a real socket."""

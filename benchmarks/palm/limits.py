@@ -38,6 +38,7 @@ def certified(n: int, d: int, k: int) -> str:
 
 
 def best(V: Floats, k: int, limit: float) -> str:
+    V = np.minimum(V, 1.0)
     found = palm.best_portfolio(V, k, time_limit=limit)
     return f"gap {found.gap:.4f}, bound {found.lower_bound:.4f}"
 
@@ -48,11 +49,13 @@ def curve(V: Floats, most: int, limit: float) -> str:
 
 
 def smallest(V: Floats, eps: float, limit: float) -> str:
+    V = np.minimum(V, 1.0)
     found = palm.min_portfolio(V, eps, 0.0, time_limit=limit)
     return f"size {found.size}, bound {found.lower_bound}"
 
 
 def chosen(V: Floats, k: int, limit: float) -> str:
+    V = np.minimum(V, 1.0)
     found = palm.select(V, palm.Target(0.0, 0.0, k), limit)
     return f"gap {found.plain.additive:.4f}, bound {found.gap_lower_bound:.4f}"
 
@@ -72,6 +75,7 @@ ROWS: dict[str, tuple[float | None, Callable[[], str]]] = {
     "best 4 of 300x8": (8.0, lambda: best(sphere(300, 8), 4, 8.0)),
     "min 2000x6, eps .02": (2.0, lambda: smallest(sphere(2000, 6), 0.02, 2.0)),
     "min 2000x6, eps .02, long": (20.0, lambda: smallest(sphere(2000, 6), 0.02, 20.0)),
+    "min 2000x6, eps .05": (20.0, lambda: smallest(sphere(2000, 6), 0.05, 20.0)),
     "min roots 2000x6, eps .02": (2.0, lambda: smallest(roots(2000, 6), 0.02, 2.0)),
     "min 50000x3, eps .05": (4.0, lambda: smallest(sphere(50_000, 3), 0.05, 4.0)),
     "min 1000x10, eps .1": (5.0, lambda: smallest(sphere(1000, 10), 0.1, 5.0)),

@@ -52,6 +52,8 @@ BOOTSTRAP_PROMPTS = 20
 # and its proof is not reported, so it gets little.
 _GREEDY_SHARE, _MINIMUM_SHARE, _GAP_SHARE = 0.4, 0.75, 0.25
 _LEAST_SECONDS = 0.1  # that a later step has at least
+# Time of a first answer for the best of a size, and share of the time until the certificates.
+_FIRST_SECONDS, _SEARCH_SHARE = 1e-3, 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +125,8 @@ def select(
             with its bound.
         greedy: leave it at the greedy cover.
         progress: called after every step; an exception that it raises ends the search.
-        interim: called with the greedy cover, the answer of a caller who ends the search early.
+        interim: called with a first answer, for a caller who ends the search early: the greedy
+            cover, or for the best of a size a forward selection.
 
     Raises:
         ValueError: naming the argument.
@@ -148,7 +151,11 @@ def select(
         return max(_LEAST_SECONDS, share * seconds - (time.monotonic() - began))
 
     if target.is_best_of_size:
-        best = best_portfolio(rows, allowed, time_limit=seconds, progress=progress)
+        if interim is not None:
+            first = best_portfolio(rows, allowed, time_limit=_FIRST_SECONDS)
+            exact = first.certificate
+            interim(Selection(np.sort(order[first.indices]), exact, exact))
+        best = best_portfolio(rows, allowed, time_limit=left(_SEARCH_SHARE), progress=progress)
         return replace(
             certify(values, order[best.indices], target),
             gap_lower_bound=best.lower_bound,
@@ -164,13 +171,15 @@ def select(
         )
         members, lower_bound = smallest.indices, smallest.lower_bound
     if allowed and len(members) > allowed:
-        best = best_portfolio(rows, allowed, eps=eps, time_limit=left(1.0), progress=progress)
+        best = best_portfolio(
+            rows, allowed, eps=eps, time_limit=left(_SEARCH_SHARE), progress=progress
+        )
         if not _meets(rows, best, target):
             proven = lower_bound > allowed or best.lower_bound > delta + TOLERANCE
             raise TargetInfeasible(best, target.max_size, proven=proven)
         members = best.indices
     elif not greedy:
-        limit = min(left(1.0), _GAP_SHARE * seconds)
+        limit = min(left(_SEARCH_SHARE), _GAP_SHARE * seconds)
         best = best_portfolio(rows, len(members), eps=eps, time_limit=limit, progress=progress)
         if _meets(rows, best, target):
             members = best.indices

@@ -32,6 +32,9 @@ _DECIDED = 4e-3
 _LEAST_CORNERS = 5_000
 # Linear programs in a round of `complete` that decide candidates in doubt.
 _PROGRAMS = 40
+# Seconds of work on corner weights that are worth it when time is over: without them nothing is
+# known of most candidates.
+_LAST = 1.0
 # Share of the target that new members aim at: a stricter one leaves fewer gaps between the weights
 # they are chosen for. Measured: 0.5 saves half of the rounds against the full target.
 ADDING = 0.5
@@ -135,5 +138,5 @@ def _corners_worth(problem: CoverProblem, deadline: float) -> float:
     """Up to how many corner weights take less work than mixtures, and less than the time left."""
     n, d = problem.reference.shape
     each = _CORNER + n * d * _PRODUCT
-    left = max(0.0, deadline - time.monotonic())
+    left = max(_LAST, deadline - time.monotonic())
     return float(max(_LEAST_CORNERS, min(_DECIDED * n, left) / each))

@@ -4,9 +4,11 @@ What is chosen is decided by `palmfolio_palm.select`, as in the selector. Here i
 that it ends soon after its time limit.
 """
 
+import contextlib
 import multiprocessing
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
@@ -14,9 +16,12 @@ import palmfolio_palm as palm
 from palmfolio.cli.files.evaluations.table import Table
 from palmfolio.errors import PalmfolioError
 
-# Seconds that a step of the search under way at the time limit may still take: most end within
-# these, and what ends is better than the greedy cover.
+# Seconds that a step of the search under way at the time limit may still take, on a busy machine
+# too: what ends is better than the first answer.
 GRACE = 4.0
+# Matrices of a selection are small: further threads for their products wait more than they work,
+# most of all on a busy machine. These variables are read when numpy is loaded.
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Infeasible(PalmfolioError):
@@ -33,9 +38,10 @@ def search(
 ) -> palm.Selection:
     """The portfolio that is asked for, with its bounds, soon after `seconds`.
 
-    The work is done in a process of its own: one step of it can take minutes when a target needs
-    hundreds of members, and can then be ended. The answer is in that case the greedy cover, or when
-    there is not even that, every policy that is Pareto-optimal, which loses nothing.
+    The work is done in a process of its own, on one thread, which can be ended at any step. The
+    answer is in that case the first one: the greedy cover, or for the best of a size a forward
+    selection. When there is not even that, it is every policy that is Pareto-optimal, which loses
+    nothing.
 
     Args:
         table: what to choose from.
@@ -51,9 +57,11 @@ def search(
     ours, theirs = context.Pipe(duplex=False)
     arguments = (theirs, table, target, seconds, greedy)
     worker = context.Process(target=_work, args=arguments, daemon=True)
-    worker.start()
+    with _one_thread():
+        worker.start()
     theirs.close()
-    interim, lower = palm.whole(table.values, target), 1
+    interim: palm.Selection | None = None
+    lower, lower_gap = 1, 0.0
     try:
         # Loading numpy and scipy does not count as search.
         ours.recv()
@@ -63,6 +71,8 @@ def search(
             if isinstance(message, palm.Progress):
                 if message.measure == "size":
                     lower = max(lower, round(message.lower))
+                elif target.is_best_of_size:
+                    lower_gap = max(lower_gap, message.lower)
                 progress(message)
             elif isinstance(message, _Interim):
                 interim = message.selection
@@ -80,12 +90,28 @@ def search(
     finally:
         worker.kill()
         worker.join()
+    if interim is None:
+        interim = palm.whole(table.values, target)
+    if target.is_best_of_size and len(interim.members) <= target.max_size:
+        return replace(interim, gap_lower_bound=lower_gap)
     if target.max_size and len(interim.members) > target.max_size:
         raise Infeasible(
             f"no portfolio of {target.max_size} policies was found within {seconds:g} s; raise "
             "--size, --epsilon, --delta or --time-limit"
         )
     return replace(interim, size_lower_bound=lower, optimal=lower == len(interim.members))
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A process that starts here computes on one thread, unless the user asks for more."""
+    added = [name for name in _ONE_THREAD if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, "1"))
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 class _Interim:

@@ -63,7 +63,7 @@ def scorer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScorerProcess]:
         plugins=install_plugin(folder / "plugins", "waiting", PLUGIN),
         traits=traits,
         metrics={"address": "127.0.0.1:0"},
-        engine={"max_queued_samples": PLACES, "text_threads": 2},
+        engine={"max_queued_samples": PLACES, "text_threads": 2, "sample_seconds": 600.0},
     ) as running:
         yield running
 

@@ -22,7 +22,7 @@ from tests.support.tiny_models import classifier
 
 IDENTITY = {"kind": "identity"}
 LENGTH = {"name": "length", "kind": "verifier", "check": "length", "normalisation": IDENTITY}
-WORDS = ["bread", "flour, water and yeast", "an oven", "the moon is far away", "", "yes"]
+WORDS = ["bread", "flour, water and yeast", "an oven", "the moon is far away", "no", "yes"]
 
 
 @pytest.fixture(scope="module")

@@ -271,6 +271,7 @@ class Engine:
         positions = await self._step(first, distinct_inputs, columns)
         inputs = list(positions)
         worker = self._workers[id(cast(ModelTrait[Any], first.trait).model)]
+        worker.count_equal(sum(len(column.inputs) for column in columns) - len(inputs))
         done = asyncio.Event()
         ticket = Ticket(len(inputs), deadline, lambda: loop.call_soon_threadsafe(done.set))
         try:

@@ -179,6 +179,11 @@ class ModelWorker:
             ticket.cancelled = True
             self._drop_dead(time.monotonic())
 
+    def count_equal(self, inputs: int) -> None:
+        """Counts inputs of one request that were left out because they equal others of it."""
+        with self._changed:
+            self.stats.reused += inputs
+
     def _join(self, key: bytes, ticket: Ticket, position: int) -> bool:
         """Serves an input from the cache, or lets it wait for an equal input. True if it did."""
         if (computed := self._cache.get(key)) is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Literal
 
 import numpy as np
 from rewards import FAMILIES, Family
@@ -31,7 +32,7 @@ def measure(family: Family, runs: int) -> tuple[float, ...]:
         start = time.process_time()
         bound = certificate_ucb(X, P, _LEVEL, clusters=clusters, seed=run).bound
         seconds += time.process_time() - start
-        method = "max_t" if prompts >= 20 else "hoeffding"
+        method: Literal["max_t", "hoeffding"] = "max_t" if prompts >= 20 else "hoeffding"
         before = certificate_ucb(X, P, _LEVEL, method, draws=1000, seed=run).bound
         held += bound >= true
         earlier_held += before >= true

@@ -101,7 +101,8 @@ def one_better(n: int, prompts: int, errors: float) -> Family:
 
     def draw(rng: np.random.Generator) -> Floats:
         noise = rng.uniform(-1.0, 1.0, (n, prompts, 1)) * sd * np.sqrt(3.0)
-        return true[:, None] + noise
+        drawn: Floats = true[:, None] + noise
+        return drawn
 
     return Family(true, draw, 1)
 

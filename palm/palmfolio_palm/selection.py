@@ -36,15 +36,11 @@ from palmfolio_palm.validation import (
 
 # Probability with which the bound for finitely many prompts holds, where nothing else is asked.
 CONFIDENCE_LEVEL = 0.95
-# Above this many policies the bootstrap over all ordered pairs takes too long (time and memory
-# grow with their square: 200 policies of 4 traits take about 160,000 numbers per draw, 1,000
-# draws), and Hoeffding's bound is reported.
-MAX_CONFIDENCE_POLICIES = 200
+# The rewards of more policies than this on every prompt are not read, as they take gigabytes, and
+# Hoeffding's bound, which needs only the means, is reported.
+MAX_CONFIDENCE_POLICIES = 2000
 # One prompt says nothing about the spread between prompts.
 MIN_PROMPTS = 2
-# A bootstrap over fewer prompts than this is not to be trusted: it knows no spread but the one of
-# the sample. Hoeffding's bound holds for any number.
-BOOTSTRAP_PROMPTS = 20
 
 # Shares of the time: for the greedy cover, which is the answer if nothing better comes; until the
 # end of the search for fewer members; and for a smaller gap with as many members. The last one
@@ -305,7 +301,11 @@ def curve(
 
 
 def confidence(
-    X: ArrayLike, members: ArrayLike, level: float = CONFIDENCE_LEVEL
+    X: ArrayLike,
+    members: ArrayLike,
+    level: float = CONFIDENCE_LEVEL,
+    *,
+    clusters: ArrayLike | None = None,
 ) -> ConfidenceBound | None:
     """An upper bound on the true additive gap, valid although the members were chosen on `X`.
 
@@ -313,9 +313,11 @@ def confidence(
         X: (n, N, d) mean rewards of the candidates by prompt, in [0, 1].
         members: (k,) rows of the portfolio.
         level: the probability that the bound holds, over the draw of the N prompts.
+        clusters: (N,) labels of prompts that were drawn together, such as one template's; by
+            default every prompt was drawn on its own.
 
     Returns:
-        None for fewer than `MIN_PROMPTS` prompts.
+        None for fewer than `MIN_PROMPTS` prompts, or clusters of prompts.
 
     Raises:
         ValueError: naming the argument.
@@ -325,15 +327,16 @@ def confidence(
         >>> X = np.random.default_rng(0).random((3, 40, 2))
         >>> bound = confidence(X, [0, 1])
         >>> bound.method, bound.estimate <= bound.bound
-        ('max_t', True)
+        ('likelihood', True)
     """
     rewards = np.asarray(X, dtype=np.float64)
     if rewards.ndim == 3 and rewards.shape[1] < MIN_PROMPTS:
         return None
-    few = rewards.ndim == 3 and rewards.shape[0] <= MAX_CONFIDENCE_POLICIES
-    if few and rewards.shape[1] >= BOOTSTRAP_PROMPTS:
-        return certificate_ucb(rewards, members, level, "max_t")
-    return certificate_ucb(rewards, members, level, "hoeffding")
+    if clusters is not None and len(np.unique(np.asarray(clusters))) < MIN_PROMPTS:
+        return None
+    if clusters is None and rewards.ndim == 3 and rewards.shape[0] > MAX_CONFIDENCE_POLICIES:
+        return certificate_ucb(rewards, members, level, "hoeffding")
+    return certificate_ucb(rewards, members, level, clusters=clusters)
 
 
 def confidence_of_means(

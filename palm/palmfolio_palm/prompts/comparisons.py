@@ -41,20 +41,20 @@ class Sample:
     @property
     def prompts(self) -> int:
         """N, the independent prompts or groups of prompts."""
-        return self.centred.shape[1]
+        return int(self.centred.shape[1])
 
-    def deviations(self, weight: int, policies: IntArray) -> FloatArray:
+    def deviations(self, weight: int | np.intp, policies: IntArray) -> FloatArray:
         """(p, N) utility on each prompt less its mean."""
         deviations: FloatArray = self.centred[policies] @ self.cells.weights[weight]
         return deviations
 
-    def unseen(self, weight: int) -> float:
+    def unseen(self, weight: int | np.intp) -> float:
         """The variance of a difference that no prompt may have shown: one event in N prompts."""
         w = self.cells.weights[weight]
         return float(w @ w) / self.prompts**2
 
     def errors(
-        self, weight: int, first: IntArray, second: IntArray, eps: float = 0.0
+        self, weight: int | np.intp, first: IntArray, second: IntArray, eps: float = 0.0
     ) -> FloatArray:
         """(f, s) standard errors of (1 − eps)·u_first − u_second at a weight."""
         scale = self.prompts * (self.prompts - 1)
@@ -111,7 +111,7 @@ def _best(sample: Sample, error: float) -> tuple[FloatArray, FloatArray]:
 def _members(sample: Sample, members: IntArray) -> FloatArray:
     """Which policies' values a gap may rest on, at each weight, with one exchange at most."""
     utility = sample.utility
-    weights = np.arange(len(utility))
+    weights = range(len(utility))
     top = (1.0 - sample.eps) * utility.max(axis=1)
     lead = utility.argmax(axis=1)
     own = utility[:, members]

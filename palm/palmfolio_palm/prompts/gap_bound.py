@@ -15,6 +15,7 @@ from palmfolio_palm.prompts.cells import cells_of
 from palmfolio_palm.prompts.comparisons import Comparisons, Sample, comparisons
 from palmfolio_palm.prompts.critical import critical_value
 from palmfolio_palm.prompts.likelihood import upper_means, within
+from palmfolio_palm.prompts.order import canonical_order
 from palmfolio_palm.validation import FloatArray, IntArray
 
 # Members that are mixed at most in a cell, those that are best there.
@@ -80,6 +81,9 @@ def gap_bound(
         draws: bootstrap draws.
         rng: of the bootstrap.
     """
+    policies, prompts = canonical_order(rewards, members)
+    members = np.flatnonzero(np.isin(policies, members))
+    rewards = np.ascontiguousarray(rewards[policies][:, prompts])
     means = rewards.mean(axis=1)
     cells = cells_of(rewards.shape[2])
     sample = Sample(cells.weights @ means.T, rewards - means[:, None], cells, eps)
@@ -101,7 +105,7 @@ def gap_bound(
         Y, highest = _differences(sample, some, mixtures[rows], largest_group)
         if start == 0:
             bound = float(upper_means(Y[:corners], highest[:corners], allowance).max())
-        left = ~within(Y, highest, allowance, max(bound, 0.0))
+        left = np.logical_not(within(Y, highest, allowance, max(bound, 0.0)))
         if left.any():
             bound = max(bound, float(upper_means(Y[left], highest[left], allowance).max()))
     return max(0.0, bound)

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,19 +30,23 @@ def around(V: FloatArray, seed: int, prompts: int) -> FloatArray:
     return np.clip(V[:, None, :] + noise, 0, 1).round(6)
 
 
-def on_the_command_line(path: Path, X: FloatArray, *options: str) -> Any:
+def on_the_command_line(
+    path: Path, X: FloatArray, *options: str, clusters: Sequence[str] = ()
+) -> Any:
     """The output of `palmfolio select` for rewards by prompt."""
+    last = ["cluster"] if clusters else []
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["policy", "prompt", *TRAITS[: X.shape[2]]])
+        writer.writerow(["policy", "prompt", *TRAITS[: X.shape[2]], *last])
         for p, j in np.ndindex(X.shape[:2]):
-            writer.writerow([f"policies/x-{p}", f"prompt {j}", *map(repr, X[p, j].tolist())])
+            cells = [f"policies/x-{p}", f"prompt {j}", *map(repr, X[p, j].tolist())]
+            writer.writerow([*cells, *clusters[j : j + 1]])
     program = [sys.executable, "-m", "palmfolio", "select", str(path), "--json", *options]
     return json.loads(subprocess.run(program, capture_output=True, text=True, check=True).stdout)
 
 
 def by_the_service(
-    caller: Caller, source: str, X: FloatArray, **fields: Any
+    caller: Caller, source: str, X: FloatArray, clusters: Sequence[str] = (), **fields: Any
 ) -> portfolios_pb2.Portfolio:
     """The portfolio that `SelectPortfolio` selects from the same rewards."""
     traits = TRAITS[: X.shape[2]]
@@ -50,7 +55,10 @@ def by_the_service(
         evaluations=[
             evaluations_pb2.ImportedEvaluation(
                 policy=f"policies/x-{p}",
-                prompt=prompts_pb2.Prompt(text=f"prompt {j}"),
+                prompt=prompts_pb2.Prompt(
+                    text=f"prompt {j}",
+                    tags=[f"cluster={name}" for name in clusters[j : j + 1] if name],
+                ),
                 rewards=X[p, j],
             )
             for p, j in np.ndindex(X.shape[:2])
@@ -69,10 +77,10 @@ def by_the_service(
 @pytest.mark.parametrize(
     ("policies", "prompts", "traits", "delta", "method"),
     [
-        (4, 5, 2, 0.2, "hoeffding"),
-        (40, 2, 3, 0.05, "hoeffding"),
-        (151, 20, 2, 0.2, "max_t"),
-        (201, 20, 2, 0.2, "hoeffding"),
+        (4, 5, 2, 0.2, "likelihood"),
+        (40, 2, 3, 0.05, "likelihood"),
+        (151, 20, 2, 0.2, "likelihood"),
+        (201, 20, 2, 0.2, "likelihood"),
     ],
 )
 def test_both_ways_give_the_same_portfolio_gap_and_bound(
@@ -82,7 +90,7 @@ def test_both_ways_give_the_same_portfolio_gap_and_bound(
     prompts: int,
     traits: int,
     delta: float,
-    method: Literal["hoeffding", "max_t"],
+    method: Literal["likelihood"],
 ) -> None:
     X = around(front(0, policies, traits), 1, prompts)
     options = ("--delta", str(delta))
@@ -105,6 +113,22 @@ def test_both_ways_give_the_same_portfolio_gap_and_bound(
     rows = [int(name.rsplit("-", 1)[1]) for name in members]
     expected = certificate_ucb(X, rows, 0.95, method).bound
     assert portfolio.confidence.gap == pytest.approx(expected, abs=1e-9)
+
+
+def test_both_ways_count_clusters_of_prompts(caller: Caller, tmp_path: Path) -> None:
+    # Ten templates of three prompts, and two prompts on their own.
+    clusters = [f"t{j // 3}" for j in range(30)] + ["", ""]
+    X = around(front(3, 6, 2), 4, 32)
+    printed = on_the_command_line(tmp_path / "x.csv", X, "--delta", "0.2", clusters=clusters)
+    bound = by_the_service(caller, "clusters", X, clusters, delta=0.2).confidence
+    assert printed["confidence"]["clusters"] == bound.clusters == 12
+    assert printed["confidence"]["prompts"] == bound.prompts == 32
+    assert printed["confidence"]["additive"] == pytest.approx(bound.gap, abs=1e-9)
+    rows = [int(name.rsplit("-", 1)[1]) for name in printed["policies"]]
+    labels = [name or str(j) for j, name in enumerate(clusters)]
+    expected = certificate_ucb(X, rows, 0.95, clusters=labels).bound
+    assert bound.gap == pytest.approx(expected, abs=1e-9)
+    assert bound.gap != pytest.approx(certificate_ucb(X, rows, 0.95).bound, abs=1e-9)
 
 
 def test_neither_way_keeps_a_larger_gap_than_the_size_needs(caller: Caller, tmp_path: Path) -> None:

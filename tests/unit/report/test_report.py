@@ -267,6 +267,7 @@ def test_the_summary_has_the_curve_and_the_confidence_of_the_page() -> None:
         "level": 0.95,
         "gap": 0.625,
         "method": "max_t",
+        "clusters": None,
         "prompts": 40,
         "worst_weights": worst,
     }

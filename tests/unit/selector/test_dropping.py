@@ -149,7 +149,7 @@ async def test_the_others_are_compared_on_the_prompts_that_all_have(parts: Serve
     context = await make_context(parts)
     await evaluate.drop(context, BAD)
     results = await context.read(explore.read, context)
-    assert results is not None and results.X is not None
+    assert results is not None and results.rewards is not None
     coverage = results.values.coverage
     assert coverage is not None
     assert (coverage.prompts, coverage.compared, results.prompts) == (10, 9, 9)
@@ -157,5 +157,5 @@ async def test_the_others_are_compared_on_the_prompts_that_all_have(parts: Serve
     assert coverage.unscored_by_trait == {"warmth": 1}
     (excluded,) = coverage.excluded
     assert (excluded.policy, excluded.complete) == (BAD, 8)
-    assert results.X.shape == (2, 9, 2)
-    assert results.X.mean(axis=1).tolist() == results.values.V.tolist() == [[0.5, 0.25]] * 2
+    assert results.rewards.X.shape == (2, 9, 2)
+    assert results.rewards.X.mean(axis=1).tolist() == results.values.V.tolist() == [[0.5, 0.25]] * 2

@@ -207,6 +207,7 @@ def _confidence(bound: ConfidenceBound | None) -> dict[str, Any] | None:
         "gap": bound.gap,
         "method": bound.method,
         "prompts": bound.prompts,
+        "clusters": bound.clusters or None,
         "worst_weights": dict(bound.worst_weights),
     }
 

@@ -74,7 +74,7 @@ def _certainty(report: Report) -> str:
     bound = report.portfolio.confidence
     if bound is None:
         return f"exact for what was measured; true gap {confidence.UNKNOWN}"
-    prompts = f"{bound.prompts} prompts"
+    prompts = confidence.prompts(bound)
     if not confidence.says_something(bound):
         return f"exact for {prompts}, too few to bound the true gap"
     return (

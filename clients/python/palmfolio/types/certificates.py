@@ -114,10 +114,13 @@ class ConfidenceBound:
     worst_weights: Weights
     """The user who is served worst according to the means; sums to 1."""
     method: str = ""
-    """`max_t` (bootstrap over prompts), or `hoeffding` (loose) where prompts are too few or
-    policies too many."""
+    """`likelihood` (empirical likelihood of the differences on prompts), or `hoeffding` (loose)
+    where policies are too many; `max_t` in portfolios of earlier versions."""
     prompts: int = 0
     """The number of prompts that the bound rests on."""
+    clusters: int = 0
+    """Clusters of prompts that were drawn together, each of which counts as one draw; 0 when
+    prompts were drawn on their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ class Prompt:
         text: one user turn; leave it out when `messages` are given.
         messages: the turns; mappings with `role` and `content` are taken as well.
         reference: the expected answer.
-        tags: for people.
+        tags: for people, but for `cluster=NAME`: such prompts were drawn together, as those of one
+            template, and bounds for finitely many prompts count clusters.
 
     Example:
         >>> prompt = Prompt("What is 2 + 2?", reference="4", tags=["arithmetic"])

@@ -967,16 +967,22 @@ class ConfidenceBound(_message.Message):
     WORST_WEIGHTS_FIELD_NUMBER: _builtins.int
     METHOD_FIELD_NUMBER: _builtins.int
     PROMPTS_FIELD_NUMBER: _builtins.int
+    CLUSTERS_FIELD_NUMBER: _builtins.int
     level: _builtins.float
     """The probability that the bound holds, over the draw of the prompts, for example 0.95."""
     gap: _builtins.float
     """Upper bound on the additive gap (epsilon 0)."""
     method: _builtins.str
-    """How it was computed: `max_t` (bootstrap over prompts, simultaneous over pairs of policies), or
-    `hoeffding` (loose) where prompts are too few or policies too many for that.
+    """How it was computed: `likelihood` (empirical likelihood of the differences between policies on
+    the prompts), or `hoeffding` (loose) where policies are too many for that; `max_t` in portfolios
+    of earlier versions.
     """
     prompts: _builtins.int
     """The prompts it rests on."""
+    clusters: _builtins.int
+    """Clusters of prompts that were drawn together, by their tags `cluster=NAME`: each counts as one
+    draw. 0 when no prompt has such a tag.
+    """
     @_builtins.property
     def worst_weights(self) -> _types_pb2.Weights:
         """The user who is served worst according to the means."""
@@ -989,10 +995,11 @@ class ConfidenceBound(_message.Message):
         worst_weights: _types_pb2.Weights | None = ...,
         method: _builtins.str = ...,
         prompts: _builtins.int = ...,
+        clusters: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["worst_weights", b"worst_weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gap", b"gap", "level", b"level", "method", b"method", "prompts", b"prompts", "worst_weights", b"worst_weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clusters", b"clusters", "gap", b"gap", "level", b"level", "method", b"method", "prompts", b"prompts", "worst_weights", b"worst_weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -99,7 +99,10 @@ class Prompt(_message.Message):
 
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """For people; no part of the identity."""
+        """For people; no part of the identity. The tag `cluster=NAME` says that the prompt was drawn
+        together with others of that name, such as those of one template: bounds for finitely many
+        prompts then count clusters.
+        """
 
     def __init__(
         self,

@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session
 
 from palmfolio.v1 import portfolios_pb2
 from palmfolio_palm import selection
-from palmfolio_palm.validation import FloatArray
 from palmfolio_selector.builds.plan import Facts, Measured, Training
 from palmfolio_selector.domain.coverage import Exclusion
 from palmfolio_selector.domain.measurement import Measurement
@@ -18,6 +17,7 @@ from palmfolio_selector.store import completeness, evaluations, measurement, por
 from palmfolio_selector.store import values as stored_values
 from palmfolio_selector.store.completeness import Compared
 from palmfolio_selector.store.measurement import spec_of
+from palmfolio_selector.store.values import PromptRewards
 
 
 def read(session: Session, portfolio: str) -> Facts:
@@ -112,8 +112,8 @@ def exclusion(session: Session, portfolio: str, policy: str) -> Exclusion | None
 
 def rewards_by_prompt(
     session: Session, portfolio: str, names: tuple[str, ...]
-) -> FloatArray | None:
-    """Mean rewards (n, N, d) of candidates by prompt; None when the candidates are many."""
+) -> PromptRewards | None:
+    """Mean rewards of candidates by prompt; None when the candidates are many."""
     if len(names) > selection.MAX_CONFIDENCE_POLICIES:
         return None
     return stored_values.by_prompt(session, measurement_of(session, portfolio), names)

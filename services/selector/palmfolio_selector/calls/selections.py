@@ -13,7 +13,7 @@ from palmfolio.v1 import (
     selector_pb2,
 )
 from palmfolio_palm import ConfidenceBound, Target, TargetInfeasible, selection
-from palmfolio_palm.validation import FloatArray, IntArray
+from palmfolio_palm.validation import IntArray
 from palmfolio_runtime import names, operations
 from palmfolio_runtime.errors import already_exists, invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
@@ -25,6 +25,7 @@ from palmfolio_selector.messages import portfolios as messages
 from palmfolio_selector.messages.certificates import SelectionResult
 from palmfolio_selector.store import candidates, portfolios
 from palmfolio_selector.store.candidates import Candidates
+from palmfolio_selector.store.values import PromptRewards
 
 _METHOD = "SelectPortfolio"
 # Largest size on a curve.
@@ -37,11 +38,11 @@ class _Choice:
     """The candidates to choose from.
 
     Attributes:
-        X: (n, N, d) rewards by prompt; None when the candidates are too many to read them.
+        rewards: by prompt; None when the candidates are too many to read them.
     """
 
     candidates: Candidates
-    X: FloatArray | None
+    rewards: PromptRewards | None
 
 
 class SelectionCalls(CallGroup):
@@ -156,13 +157,16 @@ class SelectionCalls(CallGroup):
     async def _confidence(
         self, choice: _Choice, members: IntArray, level: float
     ) -> ConfidenceBound | None:
-        if choice.X is None:
+        rewards = choice.rewards
+        if rewards is None:
             known = choice.candidates.values.coverage
             prompts = known.compared if known else choice.candidates.measurement.prompts
             return await self._compute(
                 selection.confidence_of_means, choice.candidates.values.V, prompts, members, level
             )
-        return await self._compute(selection.confidence, choice.X, members, level)
+        return await self._compute(
+            lambda: selection.confidence(rewards.X, members, level, clusters=rewards.clusters)
+        )
 
     async def _output_diversity(
         self, request: selector_pb2.SelectPortfolioRequest, choice: _Choice, members: IntArray
@@ -180,10 +184,10 @@ def _read(
     session: Session, wanted: evaluations_pb2.CandidateSet, limits: SelectorLimits
 ) -> _Choice:
     loaded = candidates.load(session, wanted, limits)
-    X = None
+    rewards = None
     if len(loaded.values.names) <= selection.MAX_CONFIDENCE_POLICIES:
-        X = candidates.rewards_by_prompt(session, loaded)
-    return _Choice(loaded, X)
+        rewards = candidates.rewards_by_prompt(session, loaded)
+    return _Choice(loaded, rewards)
 
 
 def _check_target(epsilon: float, delta: float, max_size: int) -> None:

@@ -131,4 +131,5 @@ def confidence(bound: ConfidenceBound, traits: Sequence[str]) -> portfolios_pb2.
         worst_weights=weights(bound.worst_weights, traits),
         method=bound.method,
         prompts=bound.prompts,
+        clusters=bound.clusters or 0,
     )

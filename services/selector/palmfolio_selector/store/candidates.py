@@ -8,7 +8,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from palmfolio.v1 import errors_pb2, evaluations_pb2, portfolios_pb2
-from palmfolio_palm.validation import FloatArray
 from palmfolio_runtime import names
 from palmfolio_runtime.errors import failed_precondition, invalid_argument
 from palmfolio_runtime.limits import SelectorLimits
@@ -36,7 +35,7 @@ from palmfolio_selector.store.tables import (
     PolicyRow,
     TraitRow,
 )
-from palmfolio_selector.store.values import Mean
+from palmfolio_selector.store.values import Mean, PromptRewards
 
 _NO_VERSIONS = "no evaluations of this trait are stored; import some, or build a portfolio"
 
@@ -84,8 +83,8 @@ def load(
     raise invalid_argument((field, "is required: a portfolio, or stored evaluations"))
 
 
-def rewards_by_prompt(session: Session, candidates: Candidates) -> FloatArray:
-    """Mean rewards (n, N, d) of the candidates on the prompts that all have rewards for."""
+def rewards_by_prompt(session: Session, candidates: Candidates) -> PromptRewards:
+    """Mean rewards of the candidates on the prompts that all have rewards for."""
     return stored_values.by_prompt(session, candidates.measurement, candidates.values.names)
 
 

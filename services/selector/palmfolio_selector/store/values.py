@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from palmfolio_palm.validation import FloatArray
+from palmfolio_palm.validation import FloatArray, IntArray
 from palmfolio_selector.domain.measurement import Measurement
 from palmfolio_selector.store.inserts import BATCH
 from palmfolio_selector.store.tables import (
@@ -38,6 +38,9 @@ from palmfolio_selector.store.tables import (
 # multiples are summed in two halves, so that each sum fits into 64 bits.
 _STEPS = 2**53
 _HALF = 2**26
+
+# Starts the tag of a prompt that was drawn together with others, such as those of one template.
+CLUSTER_TAG = "cluster="
 
 
 @dataclass(frozen=True)
@@ -225,11 +228,22 @@ def _mean_reward(is_sqlite: bool) -> ColumnElement[float]:
     return (high * float(_HALF) + low) / func.nullif(count, 0.0, type_=Float(53)) / float(_STEPS)
 
 
-def by_prompt(session: Session, measurement: Measurement, names: Sequence[str]) -> FloatArray:
-    """Mean rewards (n, N, d) of policies on the prompts that are complete for each of them.
+@dataclass(frozen=True, eq=False)
+class PromptRewards:
+    """Rewards by prompt.
 
-    N counts different prompts, in the order of their first position in the set.
+    Attributes:
+        X: (n, N, d) mean rewards of policies on the prompts that are complete for each of them, in
+            the order of the prompts' first position in the set.
+        clusters: (N,) number of the cluster of each prompt; None when none of them has one.
     """
+
+    X: FloatArray
+    clusters: IntArray | None
+
+
+def by_prompt(session: Session, measurement: Measurement, names: Sequence[str]) -> PromptRewards:
+    """Mean rewards of policies on the prompts that are complete for each of them."""
     rows = {name: index for index, name in enumerate(names)}
     columns = {key: index for index, key in enumerate(measurement.traits.values())}
     positions = {
@@ -251,8 +265,27 @@ def by_prompt(session: Session, measurement: Measurement, names: Sequence[str]) 
         ):
             if mean is not None:
                 X[rows[name], positions[prompt], columns[trait]] = mean
-    kept: FloatArray = X[:, ~np.isnan(X).any(axis=(0, 2)), :]
-    return kept
+    kept = ~np.isnan(X).any(axis=(0, 2))
+    labels = _clusters(session, measurement.prompt_set, list(positions))
+    return PromptRewards(X[:, kept, :], None if labels is None else labels[kept])
+
+
+def _clusters(session: Session, prompt_set: str, prompts: Sequence[int]) -> IntArray | None:
+    """The cluster of each prompt by its tag `cluster=NAME`; a prompt without one is its own."""
+    named: dict[int, str] = {}
+    for prompt, tags in session.execute(
+        select(PromptSetMemberRow.prompt, PromptSetMemberRow.tags).where(
+            PromptSetMemberRow.prompt_set == prompt_set
+        )
+    ):
+        for tag in tags or ():
+            if tag.startswith(CLUSTER_TAG):
+                named.setdefault(prompt, tag)
+    if not named:
+        return None
+    numbers: dict[str | int, int] = {}
+    labels = [numbers.setdefault(named.get(prompt, prompt), len(numbers)) for prompt in prompts]
+    return np.array(labels, dtype=np.intp)
 
 
 def _prompt_means(

@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from palmfolio.cli.files.evaluations.imports import read_evaluations
 from palmfolio.cli.files.evaluations.settings import Missing, Scale, Settings
 from palmfolio.cli.files.evaluations.table import LeftOut, read_table
 from tests.support.cli_outcome import Outcome
@@ -42,6 +43,45 @@ def _values(outcome: Outcome) -> dict[str, Any]:
     assert outcome.code == 0, outcome.err
     printed: dict[str, Any] = outcome.json
     return printed
+
+
+CLUSTERED = """policy,prompt,cluster,a,b
+x,one,t,1,0
+x,two,t,0.5,0
+x,three,,1,0.25
+y,one,t,0,1
+y,two,t,0,0.5
+y,three,,0.25,1
+"""
+
+
+def test_a_column_names_prompts_that_were_drawn_together(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "c.csv"
+    file.write_text(CLUSTERED)
+    table = read_table([file], Settings())
+    assert table.traits == ("a", "b")
+    assert table.clusters == ("cluster=t", "cluster=t", "prompt=three")
+    printed = _values(command("select", str(file), "--delta", "0.5", "--json"))
+    assert (printed["confidence"]["prompts"], printed["confidence"]["clusters"]) == (3, 2)
+    shown = command("select", str(file), "--delta", "0.5")
+    assert shown.code == 0 and "3 prompts in 2 clusters" in " ".join(shown.out.split())
+    renamed = tmp_path / "r.csv"
+    renamed.write_text(CLUSTERED.replace("cluster", "template"))
+    fields = {"cluster": "template"}
+    assert read_table([renamed], Settings(fields=fields)).clusters == table.clusters
+    _, evaluations = read_evaluations([file], Settings())
+    tags = [getattr(item.prompt, "tags", ()) for item in evaluations[:3]]
+    assert tags == [("cluster=t",), ("cluster=t",), ()]
+
+
+def test_a_prompt_is_in_one_cluster(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "c.csv"
+    file.write_text(CLUSTERED.replace("y,two,t", "y,two,u"))
+    outcome = command("select", str(file), "--delta", "0.5")
+    assert outcome.code != 0
+    assert "cluster 'u' here and in 't'" in " ".join(outcome.err.split())
+    file.write_text(CLUSTERED.replace(",t,", ",,"))
+    assert read_table([file], Settings()).clusters is None
 
 
 @pytest.mark.parametrize(

@@ -25,9 +25,10 @@ def select(
         typer.Argument(
             metavar="FILE…",
             help="A column `policy` and one per trait, values in [0, 1]. With a column `prompt`, "
-            "rows are per policy and prompt, and the gap's 95 % upper bound is reported. Also the "
-            "output of `palmfolio score`. Of several files, one without a column of policies is "
-            "the policy that it is named after.",
+            "rows are per policy and prompt, and the gap's 95 % upper bound is reported; a column "
+            "`cluster` names prompts that were drawn together, such as those of one template. Also "
+            "the output of `palmfolio score`. Of several files, one without a column of policies "
+            "is the policy that it is named after.",
         ),
     ],
     epsilon: options.Epsilon = 0.0,
@@ -92,7 +93,11 @@ def select(
     greedy = method is options.Method.GREEDY
     with SearchProgress(options.console(stderr=True)) as progress:
         chosen = search(table, target, time_limit, greedy=greedy, progress=progress.show)
-        bound = None if table.rewards is None else confidence(table.rewards, chosen.members)
+        bound = (
+            None
+            if table.rewards is None
+            else confidence(table.rewards, chosen.members, clusters=table.clusters)
+        )
     if as_json:
         from palmfolio.cli.render.plain import print_json
 
@@ -124,6 +129,7 @@ def _plain(
             "additive": bound.bound,
             "method": bound.method,
             "prompts": bound.prompts,
+            "clusters": bound.clusters,
         }
     return {
         "policies": [table.policies[index] for index in chosen.members],

@@ -64,7 +64,7 @@ def certification(certified: types.Certification) -> Table:
         grid.add_row(
             "upper bound",
             f"{bound.gap:.6f}  (true gap at {100 * bound.level:g} % confidence, "
-            f"{bound.prompts} prompts, {bound.method})",
+            f"{confidence.prompts(bound)}, {bound.method})",
         )
     else:
         grid.add_row("upper bound", confidence.UNKNOWN)

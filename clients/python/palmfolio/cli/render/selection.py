@@ -124,9 +124,10 @@ def _facts(
     facts.append(("worst-served user", worst))
     facts.append(("computed", computation.described(plain.method, plain.corners, plain.confirmed)))
     if bound is not None:
+        groups = f" in {bound.clusters} clusters" if bound.clusters else ""
         text = (
             f"{bound.bound:.6f}  (additive, true gap at {100 * bound.level:g} % confidence, "
-            f"{bound.prompts} prompts, {bound.method})"
+            f"{bound.prompts} prompts{groups}, {bound.method})"
         )
         facts.append(("upper bound", text))
     elif warned:

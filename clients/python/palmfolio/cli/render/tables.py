@@ -99,7 +99,7 @@ def _multiplicative(exact: types.Certificate) -> list[tuple[str, str]]:
 def _true_gap(bound: types.ConfidenceBound | None) -> list[tuple[str, str]]:
     if bound is None:
         return [("true gap", confidence.UNKNOWN)]
-    grounds = f"{bound.prompts} prompts, {confidence.method(bound)}"
+    grounds = f"{confidence.prompts(bound)}, {confidence.method(bound)}"
     if not confidence.says_something(bound):
         return [("true gap", f"not bounded at {confidence.level(bound)} confidence  ({grounds})")]
     return [("true gap", f"≤ {bound.gap:.4f} at {confidence.level(bound)} confidence  ({grounds})")]

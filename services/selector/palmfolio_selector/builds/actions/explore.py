@@ -19,6 +19,7 @@ from palmfolio_selector.domain.strategy_kind import strategy_kind
 from palmfolio_selector.domain.values import Values
 from palmfolio_selector.store import portfolios
 from palmfolio_selector.store.tables import TrainingRow, TrainingState
+from palmfolio_selector.store.values import PromptRewards
 
 # Added to the seed of a training that is repeated from the base model: with the same seed, the
 # trainer would answer with the policy that it has, because policies are addressed by their spec.
@@ -33,7 +34,7 @@ class TrainingResults:
         values: of every candidate.
         rows: trainings that have a policy; of those at the same weights only the best.
         trained: the same as arrays.
-        X: (n, N, d) rewards by prompt; None when the candidates are too many to read them.
+        rewards: by prompt; None when the candidates are too many to read them.
         prompts: N, different prompts behind the values.
         tried: (t, d) weights of every training, failed ones too.
         count: trainings so far, failed ones too.
@@ -42,7 +43,7 @@ class TrainingResults:
     values: Values
     rows: tuple[TrainingRow, ...]
     trained: Trainings
-    X: FloatArray | None
+    rewards: PromptRewards | None
     prompts: int
     tried: FloatArray
     count: int
@@ -60,7 +61,8 @@ class TrainingResults:
     @property
     def refutations(self) -> list[Refutation]:
         """The trainings that missed their aim."""
-        return exploration.refute(self.trained, self.X)
+        X = None if self.rewards is None else self.rewards.X
+        return exploration.refute(self.trained, X)
 
 
 async def explore(context: BuildContext) -> None:
@@ -110,7 +112,7 @@ def read(session: Session, context: BuildContext) -> TrainingResults | None:
             V=values.V,
             alpha=context.spec.alpha,
         ),
-        X=state.rewards_by_prompt(session, context.portfolio, values.names),
+        rewards=state.rewards_by_prompt(session, context.portfolio, values.names),
         prompts=values.coverage.compared if values.coverage else 0,
         tried=np.array([_weights(row.weights, values.traits) for row in every]),
         count=len(every),

@@ -67,9 +67,10 @@ def _select(context: BuildContext, results: TrainingResults) -> SelectionResult:
 
 def _confidence(results: TrainingResults, members: IntArray) -> ConfidenceBound | None:
     """The bound for finitely many prompts; without their rewards it is made from the means."""
-    if results.X is None:
+    if results.rewards is None:
         return selection.confidence_of_means(results.values.V, results.prompts, members)
-    return selection.confidence(results.X, members)
+    rewards = results.rewards
+    return selection.confidence(rewards.X, members, clusters=rewards.clusters)
 
 
 def _too_few(session: Session, context: BuildContext) -> status_pb2.Status:

@@ -100,7 +100,7 @@ class Survey:
     def _candidates(self) -> list[str]:
         keys = {self._settings.column(name) for name in ("policy", "prompt")}
         if self.has("prompt"):
-            keys |= {self._settings.column(name) for name in ("sample", "reference")}
+            keys |= {self._settings.column(name) for name in ("sample", "reference", "cluster")}
         return [name for name in self._header if name not in keys]
 
     def faults(self) -> Iterator[Fault]:

@@ -44,8 +44,11 @@ def _evaluation(item: EvaluationRow) -> ImportedEvaluation:
 
 
 def _prompt(item: EvaluationRow) -> str | Prompt:
-    prompt = prompt_of({"prompt": item.asked, "reference": item.reference}, Fields({}, ()))
-    return prompt.text if prompt.text is not None and prompt.reference is None else prompt
+    tags = [f"cluster={item.cluster}"] if item.cluster else []
+    values = {"prompt": item.asked, "reference": item.reference, "tags": tags}
+    prompt = prompt_of(values, Fields({}, ()))
+    is_text = prompt.text is not None and prompt.reference is None and not prompt.tags
+    return prompt.text if is_text and prompt.text is not None else prompt
 
 
 def _sample(text: str) -> int:

@@ -32,6 +32,7 @@ class EvaluationRow:
         sample: which of several responses, as the file says it.
         asked: the prompt as the file has it.
         reference: the prompt's reference, as the file has it.
+        cluster: the name of the prompts that were drawn together with it; empty without one.
     """
 
     place: str
@@ -41,6 +42,7 @@ class EvaluationRow:
     sample: str = ""
     asked: Any = None
     reference: Any = None
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,21 @@ def read_rows(paths: Sequence[Path], settings: Settings) -> Evaluations:
                 faults.add(_named(item, source, len(sources)))
             else:
                 rows.append(item)
+    for fault in _in_two_clusters(rows):
+        faults.add(fault)
     return Evaluations(name, traits, tuple(rows), by_prompt, faults)
+
+
+def _in_two_clusters(rows: Sequence[EvaluationRow]) -> Iterator[Fault]:
+    named: dict[str, str] = {}
+    for item in rows:
+        known = named.setdefault(item.prompt or "", item.cluster)
+        if known != item.cluster:
+            yield Fault(
+                item.place,
+                f": the prompt is in cluster {item.cluster!r} here and in {known!r} in an earlier "
+                "row; name one cluster for each prompt",
+            )
 
 
 def _named(fault: Fault, source: Source, files: int) -> Fault:
@@ -154,11 +170,21 @@ class _Reader:
         if not self._by_prompt:
             yield EvaluationRow(row.place, policy, tuple(found))
             return
-        asked, reference, sample = (
-            values.get(self._settings.column(name)) for name in ("prompt", "reference", "sample")
+        asked, reference, sample, cluster = (
+            values.get(self._settings.column(name))
+            for name in ("prompt", "reference", "sample", "cluster")
         )
         prompt = _key(asked) + (f"\0{reference}" if reference else "")
-        yield EvaluationRow(row.place, policy, tuple(found), prompt, _key(sample), asked, reference)
+        yield EvaluationRow(
+            row.place,
+            policy,
+            tuple(found),
+            prompt,
+            _key(sample),
+            asked,
+            reference,
+            _key(cluster).strip(),
+        )
 
     def _value(self, place: str, policy: str, trait: str, cell: Any) -> float | Fault | None:
         where = f"{place} (policy {policy}), column {trait}"

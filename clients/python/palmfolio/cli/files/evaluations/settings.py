@@ -4,7 +4,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-FIELDS = ("policy", "prompt", "sample", "reference")
+FIELDS = ("policy", "prompt", "sample", "reference", "cluster")
 """The columns that are no traits."""
 
 

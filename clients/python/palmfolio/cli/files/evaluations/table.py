@@ -54,6 +54,7 @@ class Table:
         scale: how the values were scaled.
         scales: by trait, the values of the file that became 0 and 1; empty if nothing was scaled.
         left_out: what the files hold in addition.
+        clusters: the cluster of each of the N prompts; None where no prompt has one.
     """
 
     policies: tuple[str, ...]
@@ -63,6 +64,7 @@ class Table:
     scale: Scale = Scale.NONE
     scales: Mapping[str, TraitScale] = field(default_factory=dict)
     left_out: LeftOut = field(default_factory=LeftOut)
+    clusters: tuple[str, ...] | None = None
 
 
 def read_table(paths: Sequence[Path], settings: Settings) -> Table:
@@ -71,7 +73,7 @@ def read_table(paths: Sequence[Path], settings: Settings) -> Table:
     The columns are those of the policies, optionally `prompt` and `sample`, and the traits; the
     output of `palmfolio score` is read as well. With a column of prompts policies are compared on
     the prompts that all have. Several responses to one prompt are numbered in a `sample` column,
-    and averaged.
+    and averaged. A `cluster` column names prompts that were drawn together.
 
     Raises:
         ConfigurationError: the files cannot be read or used; the message names rows and columns.
@@ -231,6 +233,17 @@ def _table(
         settings.scale,
         dict(zip(traits, (scale for _, scale in used), strict=True)) if shown else {},
         LeftOut(left_out.policies, left_out.traits + equal, left_out.prompts),
+        _clusters(next(iter(kept.values()))),
+    )
+
+
+def _clusters(asked: _Asked) -> tuple[str, ...] | None:
+    """The cluster of each prompt; a prompt without one is its own."""
+    named = {prompt: items[0].cluster for prompt, items in asked.items()}
+    if not any(named.values()):
+        return None
+    return tuple(
+        f"cluster={name}" if name else f"prompt={prompt}" for prompt, name in named.items()
     )
 
 

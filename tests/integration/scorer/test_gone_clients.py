@@ -17,7 +17,8 @@ from palmfolio.v1 import scorer_pb2
 from tests.support.services.scorer_process import ScorerProcess, install_plugin, running_scorer
 
 PLACES = 8
-# Waits until the file exists that the response names.
+# Waits until the file exists that the response names; at other texts, which a worker tries when it
+# loads the trait, it does not wait.
 PLUGIN = """
 import time
 from pathlib import Path
@@ -27,7 +28,8 @@ class Plugin(TextTrait[TraitOptions]):
     options_type = TraitOptions
 
     def reward(self, sample):
-        while not Path(sample.response).exists():
+        gate = Path(sample.response)
+        while gate.is_absolute() and not gate.exists():
             time.sleep(0.01)
         return 1.0
 """

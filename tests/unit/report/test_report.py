@@ -315,6 +315,7 @@ def test_the_summary_has_the_documented_form() -> None:
         "baselines": {"base_model": 0.6, "best_single_policy": 0.55},
         "confidence": None,
         "trainable": None,
+        "coverage": None,
         "output_diversity": None,
         "tradeoff": [],
         "seconds": {"training": 61.0, "total": 75.25},

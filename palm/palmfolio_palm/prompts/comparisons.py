@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from palmfolio_palm.prompts.cells import Cells
 from palmfolio_palm.validation import FloatArray, IntArray
@@ -66,7 +66,7 @@ class Sample:
 
     def quantile(self, normal: float) -> float:
         """Student's quantile of the probability that `normal` standard errors have."""
-        return float(t.isf(norm.sf(normal), self.prompts - 1))
+        return float(-stdtrit(self.prompts - 1, ndtr(-normal)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def _best(sample: Sample, error: float) -> tuple[FloatArray, FloatArray]:
     """Which policies may be best in each cell: none is surely better in the whole cell."""
     weights, n = sample.utility.shape
     leaders = np.unique(sample.utility.argmax(axis=1))
-    sure = sample.quantile(norm.isf(error / (n * weights)))
+    sure = sample.quantile(float(-ndtri(error / (n * weights))))
     everyone = np.arange(n)
     worse = np.empty((weights, len(leaders), n), dtype=bool)
     for m in range(weights):

@@ -6,7 +6,7 @@ Source: docs/algorithms.md, section 6.
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from palmfolio_palm.prompts.comparisons import SCREENING, Comparisons, Sample
 from palmfolio_palm.validation import FloatArray, IntArray
@@ -52,8 +52,8 @@ def critical_value(
     statistics = [np.max(base, axis=0)]
     statistics += [np.max([row[i] for row in by_rival], axis=0) for i in range(len(rivals))]
     quantile = max(float(np.quantile(statistic, 1.0 - tail)) for statistic in statistics)
-    quantile = max(quantile, float(norm.isf(tail)))
-    return float(norm.isf(norm.sf(quantile) * len(drawn) / len(used)))
+    quantile = max(quantile, float(-ndtri(tail)))
+    return float(-ndtri(ndtr(-quantile) * len(drawn) / len(used)))
 
 
 def _drawn(used: IntArray, members: IntArray, rng: np.random.Generator) -> IntArray:

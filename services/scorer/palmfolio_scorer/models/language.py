@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 COMPLETION, NEXT = "completion", "next"
 """First part of an input: the question asked about it."""
+CHATS = {COMPLETION: "completion in a chat", NEXT: "next in a chat"}
+"""The same questions about a context that a chat template wrote, special tokens included."""
 
 # Bytes that the float32 logits of one batch may take: vocabularies are large.
 _LOGIT_BYTES = {"cpu": 2**28, "cuda": 2**31}
@@ -38,6 +40,9 @@ class LanguageModel(DeviceModel):
     - `(COMPLETION, context, completion)`: the completion's summed log-probability in nats, and its
       number of tokens. The two texts are tokenised separately and joined, as in generation.
     - `(NEXT, context, yes, no)`: the log-probabilities that the next token begins `yes`, or `no`.
+
+    A context begins with the tokens that the tokeniser itself puts before a text, a BOS token for
+    example; in the questions of `CHATS` the template has written them.
     """
 
     def __init__(self, options: ModelOptions, device: str) -> None:
@@ -80,6 +85,7 @@ class LanguageModel(DeviceModel):
             vocabulary=self._model.get_input_embeddings().num_embeddings,
         )
         self._overflow = options.overflow
+        self._beginning = _beginning(tokenizer)
         use_onednn(self._model, device)
         self._packed = self._packed_form()
         self.pads = self._packed is None
@@ -152,23 +158,23 @@ class LanguageModel(DeviceModel):
 
     def _encode_one(self, parts: ModelInput) -> Encoded:
         question, context, *rest = parts
-        # No special tokens are added: a chat template has already written them.
-        context_ids = self._ids(context) or [self._begin()]
-        if question == NEXT:
+        beginning = [] if question in CHATS.values() else self._beginning
+        context_ids = beginning + self._ids(context) or [self._begin()]
+        if question in (NEXT, CHATS[NEXT]):
             answers = [self.first_token(answer) for answer in rest]
-            ids = self._cut(context_ids, 0)
+            ids = self._cut(context_ids, 0, len(beginning))
             return Encoded(ids, {"answers": answers}, len(context_ids) - len(ids))
         completion = self._ids(rest[0])
         if not completion:
             raise SampleError("is empty: it has no log-probability", field="response")
-        ids = self._cut(context_ids, len(completion)) + completion
+        ids = self._cut(context_ids, len(completion), len(beginning)) + completion
         if len(ids) == len(completion):
             raise SampleError(f"leaves no room for the prompt in {self._max_tokens} tokens")
         cut = len(context_ids) + len(completion) - len(ids)
         return Encoded(ids, {"start": len(ids) - len(completion)}, cut)
 
-    def _cut(self, context: list[int], completion: int) -> list[int]:
-        """The context, cut at its beginning where it is too long for the completion.
+    def _cut(self, context: list[int], completion: int, beginning: int) -> list[int]:
+        """The context, cut after its `beginning` tokens where it is too long for the completion.
 
         Raises:
             SampleError: it is too long and must not be cut, or no token of it fits.
@@ -181,7 +187,8 @@ class LanguageModel(DeviceModel):
                 f"has {len(context) + completion} tokens; the model takes at most "
                 f"{self._max_tokens}"
             )
-        return context[-limit:]
+        kept = beginning if limit > beginning else 0
+        return context[:kept] + context[len(context) - limit + kept :]
 
     def _ids(self, text: str) -> list[int]:
         return self.tokeniser.ids(text)
@@ -190,6 +197,17 @@ class LanguageModel(DeviceModel):
         tokenizer = self.tokeniser.tokenizer
         begin = tokenizer.bos_token_id
         return int(begin if begin is not None else tokenizer.eos_token_id or 0)
+
+
+def _beginning(tokenizer: Any) -> list[int]:
+    """The tokens that a tokeniser puts before a text; what it puts after one is left out."""
+    text = "a"
+    plain: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    framed: list[int] = tokenizer(text)["input_ids"]
+    for start in range(len(framed) - len(plain) + 1):
+        if framed[start : start + len(plain)] == plain:
+            return framed[:start]
+    return []
 
 
 def _read_positions(encoded: Encoded) -> range:

@@ -8,7 +8,7 @@ from pydantic import model_validator
 
 from palmfolio_runtime.prompts import ChatMessage
 from palmfolio_scorer.models.files import TraitLoadError
-from palmfolio_scorer.models.language import COMPLETION, NEXT, LanguageModel
+from palmfolio_scorer.models.language import CHATS, COMPLETION, NEXT, LanguageModel
 from palmfolio_scorer.models.model import ModelInput, ModelOptions, Output
 from palmfolio_scorer.models.store import ModelStore
 from palmfolio_scorer.samples import EmptyResponse, Sample, TextField
@@ -88,13 +88,15 @@ class LanguageModelTrait(ModelTrait[LanguageModelOptions]):
     def inputs(self, sample: Sample) -> Sequence[ModelInput]:
         """One input: the response after its context, or the judge's question."""
         context = render(self._template, sample)
+        question = NEXT if self.options.measure == "judge" else COMPLETION
         if self.options.chat_template:
             turns = (ChatMessage("user", context),) if self.options.template else sample.messages
             messages = [{"role": turn.role, "content": turn.content} for turn in turns]
             context = self.model.tokeniser.chat(messages, add_generation_prompt=True)
+            question = CHATS[question]
         if self.options.measure == "judge":
-            return [(NEXT, context, self.options.yes, self.options.no)]
-        return [(COMPLETION, context, sample.response)]
+            return [(question, context, self.options.yes, self.options.no)]
+        return [(question, context, sample.response)]
 
     def reward_from(self, sample: Sample, outputs: Sequence[Output]) -> float:
         """The mean log-probability, or the probability of `yes`."""

@@ -44,6 +44,7 @@ class Length(Check[LengthOptions]):
     options_type = LengthOptions
     _tokenizer: Any = None
     _unknown: int | None = None
+    _alphabet: frozenset[str] = frozenset()
 
     def load(self, sources: ModelSources) -> None:
         """Loads the tokeniser, if the unit is tokens."""
@@ -60,6 +61,7 @@ class Length(Check[LengthOptions]):
             raise TraitLoadError(f"cannot load the tokeniser {path}: {error}") from error
         unknown = getattr(self._tokenizer.model, "unk_token", None)
         self._unknown = None if unknown is None else self._tokenizer.token_to_id(unknown)
+        self._alphabet = frozenset(" \n").union(*self._tokenizer.get_vocab())
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
 
@@ -74,7 +76,12 @@ class Length(Check[LengthOptions]):
         text = sample.response.strip() if self.options.strip else sample.response
         if self._tokenizer is None:
             return float(len(text))
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        # The tokens' places in the text take half of the time; only unknown words need them.
+        encoding = None
+        if self._unknown is None or self._alphabet.issuperset(text):
+            (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        if encoding is None or (self._unknown is not None and self._unknown in encoding.ids):
+            encoding = self._tokenizer.encode(text, add_special_tokens=False)
         tokens = encoding.ids
         length = len(tokens)
         # Some tokenisers turn an unknown word into one token, however long the word is.

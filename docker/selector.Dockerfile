@@ -26,6 +26,10 @@ COPY pyproject.toml README.md LICENSE ./
 RUN /opt/pip/bin/pip --python /opt/packages/bin/python3 install '.[selector,postgres]' \
  && /opt/pip/bin/pip --python /opt/packages/bin/python3 uninstall --yes palmfolio \
  && find /opt/packages -type d -name tests -prune -exec rm -r {} +
+# What only compilers, type checkers and the packages' own tests read.
+RUN cd /opt/packages/lib/python3*/site-packages \
+ && find . -type f -regex '.*\.\(pyi\|pyx\|pxd\|pxi\|h\|hpp\|c\|a\)' -delete \
+ && rm -r numpy/f2py sqlalchemy/testing pygments/lexers/__pycache__
 
 FROM installer AS code
 WORKDIR /source

@@ -28,6 +28,11 @@ class Comparison:
         prompts: (m,) columns that are complete for each of them, increasing.
         complete: (n,) prompts that are complete for each policy.
         scorable: prompts that are complete for at least one policy.
+
+    Example:
+        >>> chosen = compare([[1, 1, 0], [1, 0, 1], [0, 0, 0]])
+        >>> chosen.complete.tolist(), chosen.scorable
+        ([2, 2, 0], 3)
     """
 
     policies: IntArray

@@ -29,7 +29,7 @@ RUN /opt/pip/bin/pip --python /opt/packages/bin/python3 install '.[selector,post
 # What only compilers, type checkers and the packages' own tests read.
 RUN cd /opt/packages/lib/python3*/site-packages \
  && find . -type f -regex '.*\.\(pyi\|pyx\|pxd\|pxi\|h\|hpp\|c\|a\)' -delete \
- && rm -r numpy/f2py sqlalchemy/testing pygments/lexers/__pycache__
+ && rm -r sqlalchemy/testing pygments/lexers/__pycache__
 
 FROM installer AS code
 WORKDIR /source

@@ -32,6 +32,8 @@ Method = Literal["likelihood", "max_t", "hoeffding", "split"]
 _BLOCK_ENTRIES = 4_000_000
 # Differences of rewards in [0, 1] with a smaller standard error than this are rounding.
 _NO_SPREAD = 1e-12
+# The bound by likelihood is a multiple of this.
+_RESOLUTION = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,8 @@ def certificate_ucb(
         bound = gap_bound(
             groups, members, level, eps=eps, largest_group=largest, draws=draws, rng=rng
         )
+        # Sums in another order differ in their last digits: rounded up, the bound is the same.
+        bound = math.ceil(bound / _RESOLUTION) * _RESOLUTION
         result = _bounded(exact, max(exact.additive, bound), level, method, rewards.shape[1])
         return result if clusters is None else replace(result, clusters=groups.shape[1])
     if method == "split":
